@@ -1,0 +1,363 @@
+// Moving elements. Memory-bound, so not compiled per instruction set: rows go through memcpy and transpositions through blocks of whole
+// cache lines.
+#include <gradus/kernels/shape.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include <gradus/kernels/parallel.h>
+
+namespace gradus::inline v0::cpu {
+namespace {
+
+constexpr std::int64_t kTaskBytes = 1 << 17;  // what a thread takes at a time: about 10 us
+constexpr std::int64_t kLine = 64;            // bytes of a cache line
+
+/// The strided side of a copy: extents in the order of the contiguous side, strides in bytes. Axes that can be one are merged.
+struct Walk {
+  int rank = 0;
+  std::int64_t extent[Shape::kMaxRank] = {}, stride[Shape::kMaxRank] = {};
+  std::int64_t offset = 0;  // bytes from the start of the array to the first element
+
+  void push(std::int64_t n, std::int64_t bytes) {
+    if (n == 1) return;
+    if (rank && stride[rank - 1] == n * bytes) {
+      extent[rank - 1] *= n;
+      stride[rank - 1] = bytes;
+    } else {
+      extent[rank] = n;
+      stride[rank++] = bytes;
+    }
+  }
+  /// Takes an axis out.
+  void remove(int axis) {
+    --rank;
+    for (int i = axis; i < rank; ++i) {
+      extent[i] = extent[i + 1];
+      stride[i] = stride[i + 1];
+    }
+  }
+  std::int64_t positions() const {
+    std::int64_t n = 1;
+    for (int i = 0; i < rank; ++i) n *= extent[i];
+    return n;
+  }
+};
+
+/// A position of a walk that moves on in row-major order.
+class Cursor {
+ public:
+  Cursor(const Walk& walk, std::int64_t position) : walk_(walk), offset_(walk.offset) {
+    for (int a = walk.rank - 1; a >= 0; --a) {
+      index_[a] = position % walk.extent[a];
+      position /= walk.extent[a];
+      offset_ += index_[a] * walk.stride[a];
+    }
+  }
+  std::int64_t offset() const { return offset_; }
+  void advance() {
+    for (int a = walk_.rank - 1; a >= 0; --a) {
+      offset_ += walk_.stride[a];
+      if (++index_[a] < walk_.extent[a]) return;
+      offset_ -= walk_.extent[a] * walk_.stride[a];
+      index_[a] = 0;
+    }
+  }
+
+ private:
+  const Walk& walk_;
+  std::int64_t index_[Shape::kMaxRank] = {}, offset_;
+};
+
+/// f(offset in the contiguous side, offset in the strided side, elements) over pieces of the innermost axis; offsets in bytes.
+template <class F> void for_each_piece(Walk walk, std::int64_t size, const F& f) {
+  if (walk.rank == 0) return f(0, walk.offset, 1);
+  const std::int64_t inner = walk.extent[walk.rank - 1], step = walk.stride[walk.rank - 1];
+  walk.remove(walk.rank - 1);
+  const std::int64_t rows = walk.positions(), most = kTaskBytes / size;
+  if (rows == 1) {
+    return parallel_for((inner + most - 1) / most,
+                        [&](std::int64_t i) { f(i * most * size, walk.offset + i * most * step, std::min(most, inner - i * most)); });
+  }
+  const std::int64_t per_task = std::max<std::int64_t>(1, most / inner);
+  parallel_for((rows + per_task - 1) / per_task, [&](std::int64_t task) {
+    Cursor cursor(walk, task * per_task);
+    for (std::int64_t row = task * per_task, end = std::min(rows, row + per_task); row < end; ++row, cursor.advance())
+      f(row * inner * size, cursor.offset(), inner);
+  });
+}
+
+// ---- strided side to contiguous side
+
+template <int kSize> void copy_strided(char* y, const char* x, std::int64_t n, std::int64_t step) {
+  for (std::int64_t i = 0; i < n; ++i) std::memcpy(y + i * kSize, x + i * step, kSize);
+}
+
+template <int kSize> void copy_rows(char* y, const char* x, const Walk& walk) {
+  const std::int64_t step = walk.rank ? walk.stride[walk.rank - 1] : kSize;
+  for_each_piece(walk, kSize, [&](std::int64_t to, std::int64_t from, std::int64_t n) {
+    if (step == kSize) std::memcpy(y + to, x + from, static_cast<std::size_t>(n) * kSize);
+    else if (step == -kSize) copy_strided<kSize>(y + to, x + from, n, -kSize);
+    else if (step == 0) copy_strided<kSize>(y + to, x + from, n, 0);
+    else copy_strided<kSize>(y + to, x + from, n, step);
+  });
+}
+
+/// y[r, c] = x[c, r] for one block of at most a cache line each way. It goes through a buffer, so that every line of x and of y is
+/// touched once, whole: with strides of a power of two the lines of a block share a few cache sets and would drive each other out.
+template <int kSize>
+void transpose_block(char* y, std::int64_t y_step, const char* x, std::int64_t x_step, std::int64_t rows, std::int64_t columns) {
+  constexpr std::int64_t kSide = kLine / kSize;
+  alignas(kLine) char block[kSide * kLine];
+  for (std::int64_t c = 0; c < columns; ++c)
+    for (std::int64_t r = 0; r < rows; ++r) std::memcpy(block + r * kLine + c * kSize, x + c * x_step + r * kSize, kSize);
+  for (std::int64_t r = 0; r < rows; ++r) std::memcpy(y + r * y_step, block + r * kLine, static_cast<std::size_t>(columns) * kSize);
+}
+
+/// The walk's innermost axis crosses x, its axis `along` runs along x: planes of 2-D transpositions.
+template <int kSize> void copy_planes(char* y, const char* x, const Walk& walk, int along) {
+  constexpr std::int64_t kSide = kLine / kSize;
+  const std::int64_t rows = walk.extent[along], columns = walk.extent[walk.rank - 1], x_step = walk.stride[walk.rank - 1];
+  // The same walk in y, whose strides are those of its extents.
+  Walk from, to;
+  from.offset = walk.offset;
+  std::int64_t y_step = 0, bytes = kSize * walk.positions();
+  for (int a = 0; a < walk.rank; ++a) {
+    bytes /= walk.extent[a];
+    if (a == along) y_step = bytes;
+    if (a == along || a == walk.rank - 1) continue;
+    from.extent[from.rank] = to.extent[to.rank] = walk.extent[a];
+    from.stride[from.rank++] = walk.stride[a];
+    to.stride[to.rank++] = bytes;
+  }
+  const std::int64_t bands = (rows + kSide - 1) / kSide, planes = from.positions();
+  const std::int64_t per_task = std::max<std::int64_t>(1, kTaskBytes / (kLine * columns));
+  parallel_for((planes * bands + per_task - 1) / per_task, [&](std::int64_t task) {
+    for (std::int64_t i = task * per_task, end = std::min(planes * bands, i + per_task); i < end; ++i) {
+      const std::int64_t plane = i / bands, r = i % bands * kSide;
+      const char* source = x + Cursor(from, plane).offset() + r * kSize;
+      char* target = y + Cursor(to, plane).offset() + r * y_step;
+      for (std::int64_t c = 0; c < columns; c += kSide)
+        transpose_block<kSize>(target + c * kSize, y_step, source + c * x_step, x_step, std::min(kSide, rows - r),
+                               std::min(kSide, columns - c));
+    }
+  });
+}
+
+/// The axis that runs along x if the innermost one does not, else -1.
+int transposed_axis(const Walk& walk, std::int64_t size) {
+  if (walk.rank < 2 || walk.stride[walk.rank - 1] == size || walk.stride[walk.rank - 1] == 0) return -1;
+  for (int a = walk.rank - 2; a >= 0; --a)
+    if (walk.stride[a] == size) return a;
+  return -1;
+}
+
+template <int kSize> void copy_walk(char* y, const char* x, const Walk& walk) {
+  const int along = transposed_axis(walk, kSize);
+  if (along >= 0) copy_planes<kSize>(y, x, walk, along);
+  else copy_rows<kSize>(y, x, walk);
+}
+
+/// y (contiguous) = x along the walk.
+void copy_walk(Array y, ConstArray x, const Walk& walk) {
+  if (y.elements() == 0) return;
+  char* const to = static_cast<char*>(y.data);
+  const char* const from = static_cast<const char*>(x.data);
+  switch (size_of(y.dtype)) {
+    case 1: return copy_walk<1>(to, from, walk);
+    case 2: return copy_walk<2>(to, from, walk);
+    case 4: return copy_walk<4>(to, from, walk);
+    default: return copy_walk<8>(to, from, walk);
+  }
+}
+
+/// Bytes from one position of each axis of a contiguous array to the next.
+struct Strides {
+  std::int64_t of[Shape::kMaxRank] = {};
+  Strides(const Shape& shape, DType dtype) {
+    std::int64_t bytes = static_cast<std::int64_t>(size_of(dtype));
+    for (int a = shape.rank() - 1; a >= 0; --a) {
+      of[a] = bytes;
+      bytes *= shape[a];
+    }
+  }
+};
+
+/// The window of `array` with the extents of `window`.
+Walk window_walk(const Shape& array, DType dtype, const Shape& window, const std::int64_t* starts, const std::int64_t* steps) {
+  const Strides strides(array, dtype);
+  Walk walk;
+  for (int a = 0; a < window.rank(); ++a) {
+    GRADUS_ASSERT(steps[a] > 0 && (window[a] == 0 || starts[a] + (window[a] - 1) * steps[a] < array[a]));
+    walk.offset += starts[a] * strides.of[a];
+    walk.push(window[a], steps[a] * strides.of[a]);
+  }
+  return walk;
+}
+
+}  // namespace
+
+void permute(Array y, ConstArray x, const int* permutation) {
+  const Strides strides(*x.shape, x.dtype);
+  Walk walk;
+  for (int a = 0; a < y.shape->rank(); ++a) walk.push((*y.shape)[a], strides.of[permutation[a]]);
+  copy_walk(y, x, walk);
+}
+
+void slice(Array y, ConstArray x, const std::int64_t* starts, const std::int64_t* steps) {
+  copy_walk(y, x, window_walk(*x.shape, x.dtype, *y.shape, starts, steps));
+}
+
+void flip(Array y, ConstArray x, unsigned axes) {
+  const Strides strides(*x.shape, x.dtype);
+  Walk walk;
+  for (int a = 0; a < x.shape->rank(); ++a) {
+    const std::int64_t n = (*x.shape)[a];
+    const bool reversed = axes >> a & 1u;
+    if (reversed) walk.offset += (n - 1) * strides.of[a];
+    walk.push(n, reversed ? -strides.of[a] : strides.of[a]);
+  }
+  copy_walk(y, x, walk);
+}
+
+void broadcast_to(Array y, ConstArray x) {
+  const Strides strides(*x.shape, x.dtype);
+  const int missing = y.shape->rank() - x.shape->rank();
+  Walk walk;
+  for (int a = 0; a < y.shape->rank(); ++a)
+    walk.push((*y.shape)[a], a < missing || (*x.shape)[a - missing] == 1 ? 0 : strides.of[a - missing]);
+  copy_walk(y, x, walk);
+}
+
+// ---- contiguous side to strided side
+
+void slice_add(Array y, ConstArray x, const std::int64_t* starts, const std::int64_t* steps) {
+  if (x.elements() == 0) return;
+  const Walk walk = window_walk(*y.shape, y.dtype, *x.shape, starts, steps);
+  with_floating(y.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    constexpr std::int64_t kSize = sizeof(T);
+    const std::int64_t step = walk.rank ? walk.stride[walk.rank - 1] / kSize : 1;
+    for_each_piece(walk, kSize, [&](std::int64_t from, std::int64_t to, std::int64_t n) {
+      T* const sum = y.as<T>() + to / kSize;
+      const T* const term = x.as<T>() + from / kSize;
+      if (step == 1) {
+        for (std::int64_t i = 0; i < n; ++i) sum[i] += term[i];
+      } else {
+        for (std::int64_t i = 0; i < n; ++i) sum[i * step] += term[i];
+      }
+    });
+  });
+}
+
+void concat(Array y, const ConstArray* inputs, int count, int axis) {
+  const Strides strides(*y.shape, y.dtype);
+  std::int64_t start = 0;
+  for (int i = 0; i < count; ++i) {
+    const ConstArray x = inputs[i];
+    Walk walk;
+    walk.offset = start * strides.of[axis];
+    for (int a = 0; a < y.shape->rank(); ++a) walk.push((*x.shape)[a], strides.of[a]);
+    start += (*x.shape)[axis];
+    if (x.elements() == 0) continue;
+    const std::int64_t size = static_cast<std::int64_t>(size_of(y.dtype));
+    for_each_piece(walk, size, [&](std::int64_t from, std::int64_t to, std::int64_t n) {
+      std::memcpy(static_cast<char*>(y.data) + to, static_cast<const char*>(x.data) + from, static_cast<std::size_t>(n * size));
+    });
+  }
+}
+
+// ---- pad
+
+namespace {
+
+/// Axes from the outermost in; an axis without padding is one with the axis outside it.
+struct Padding {
+  int rank = 0;
+  std::int64_t extent[Shape::kMaxRank] = {}, low[Shape::kMaxRank] = {}, high[Shape::kMaxRank] = {};
+  std::int64_t x_block[Shape::kMaxRank] = {}, y_block[Shape::kMaxRank] = {};  // elements of one position of the axis
+
+  Padding(const Shape& y, const Shape& x, const std::int64_t* lows) {
+    for (int a = 0; a < x.rank(); ++a) push(x[a], lows[a], y[a] - x[a] - lows[a]);
+    std::int64_t x_elements = 1, y_elements = 1;
+    for (int a = rank - 1; a >= 0; --a) {
+      x_block[a] = x_elements;
+      y_block[a] = y_elements;
+      x_elements *= extent[a];
+      y_elements *= low[a] + extent[a] + high[a];
+    }
+  }
+  void push(std::int64_t n, std::int64_t before, std::int64_t after) {
+    if (rank && before == 0 && after == 0) {
+      extent[rank - 1] *= n;
+      low[rank - 1] *= n;
+      high[rank - 1] *= n;
+    } else {
+      extent[rank] = n;
+      low[rank] = before;
+      high[rank++] = after;
+    }
+  }
+};
+
+template <class T> T* put(T* y, std::int64_t n, T value) { return std::fill_n(y, n, value); }
+
+/// Writes axis `a` and those inside it; returns the end of what it wrote.
+template <class T> T* pad_axis(const Padding& p, int a, T* y, const T* x, T value) {
+  y = put(y, p.low[a] * p.y_block[a], value);
+  if (a == p.rank - 1) {
+    y = std::copy_n(x, p.extent[a], y);
+  } else {
+    for (std::int64_t i = 0; i < p.extent[a]; ++i) y = pad_axis(p, a + 1, y, x + i * p.x_block[a], value);
+  }
+  return put(y, p.high[a] * p.y_block[a], value);
+}
+
+/// Positions of the outermost axis are shared between threads.
+template <class T> void pad_array(const Padding& p, T* y, const T* x, T value) {
+  if (p.rank < 2) {
+    if (p.rank == 1) pad_axis(p, 0, y, x, value);
+    else *y = *x;
+    return;
+  }
+  const std::int64_t count = p.low[0] + p.extent[0] + p.high[0];
+  const std::int64_t per_task =
+      std::max<std::int64_t>(1, kTaskBytes / static_cast<std::int64_t>(sizeof(T)) / std::max<std::int64_t>(1, p.y_block[0]));
+  parallel_for((count + per_task - 1) / per_task, [&](std::int64_t task) {
+    for (std::int64_t i = task * per_task, end = std::min(count, i + per_task); i < end; ++i) {
+      const std::int64_t from = i - p.low[0];
+      if (from < 0 || from >= p.extent[0]) put(y + i * p.y_block[0], p.y_block[0], value);
+      else pad_axis(p, 1, y + i * p.y_block[0], x + from * p.x_block[0], value);
+    }
+  });
+}
+
+template <class T> void pad_array(const Padding& p, Array y, ConstArray x, double value) {
+  pad_array(p, static_cast<T*>(y.data), static_cast<const T*>(x.data), static_cast<T>(value));
+}
+
+/// The nearest bf16, ties to even, as its bits; NaN stays NaN.
+std::uint16_t bf16_bits(float value) {
+  const auto bits = __builtin_bit_cast(std::uint32_t, value);
+  if (value != value) return static_cast<std::uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+}
+
+}  // namespace
+
+void pad(Array y, ConstArray x, const std::int64_t* low, double value) {
+  const Padding p(*y.shape, *x.shape, low);
+  switch (y.dtype) {
+    case DType::f32: return pad_array<float>(p, y, x, value);
+    case DType::f64: return pad_array<double>(p, y, x, value);
+    case DType::i64: return pad_array<std::int64_t>(p, y, x, value);
+    case DType::u8: return pad_array<std::uint8_t>(p, y, x, value);
+    case DType::boolean: return pad_array<bool>(p, y, x, value);
+    case DType::bf16: {
+      const auto bits = bf16_bits(static_cast<float>(value));
+      return pad_array(p, static_cast<std::uint16_t*>(y.data), static_cast<const std::uint16_t*>(x.data), bits);
+    }
+  }
+}
+
+}  // namespace gradus::inline v0::cpu

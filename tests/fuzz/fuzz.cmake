@@ -1,0 +1,17 @@
+# tests/fuzz/<name>.cpp defines LLVMFuzzerTestOneInput. With GRADUS_FUZZ it is linked with libFuzzer (clang); otherwise with replay.cpp,
+# which feeds it every file of corpus/<name>/ once, as an ordinary test.
+file(GLOB fuzzers CONFIGURE_DEPENDS fuzz/*.cpp)
+list(FILTER fuzzers EXCLUDE REGEX "/replay\\.cpp$")
+foreach(source ${fuzzers})
+  cmake_path(GET source STEM name)
+  add_executable(fuzz_${name} ${source})
+  target_link_libraries(fuzz_${name} PRIVATE gradus_test_flags)
+  set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  if(GRADUS_FUZZ)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(fuzz_${name} PRIVATE fuzz/replay.cpp)
+    add_test(NAME fuzz.${name} COMMAND fuzz_${name} ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name})
+    set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT ${timeout})
+  endif()
+endforeach()

@@ -1,0 +1,30 @@
+# Gates: what is promised about the library as a file, each a script that prints what breaks it. Those with label `ci` need clang or
+# build an outside project; ./dev test leaves them out, .ci/run runs them.
+set(GRADUS_ARCHIVE $<TARGET_FILE:gradus>)
+
+function(gradus_gate name label)
+  add_test(NAME "gate: ${name}" COMMAND ${ARGN})
+  set_tests_properties("gate: ${name}" PROPERTIES LABELS "gate;${label}" TIMEOUT 900 SKIP_RETURN_CODE 77
+    ENVIRONMENT "CXX=${CMAKE_CXX_COMPILER};SOURCE=${PROJECT_SOURCE_DIR};BUILD=${PROJECT_BINARY_DIR}")
+endfunction()
+
+set(gates ${CMAKE_CURRENT_SOURCE_DIR}/gates)
+gradus_gate("includes point downwards" quick ${gates}/includes.sh)
+gradus_gate("no foreign address or machine path in the tree" quick ${gates}/addresses.sh)
+gradus_gate("umbrella header is small and free of Eigen" quick ${gates}/umbrella.sh)
+gradus_gate("public headers compile alone" ci ${gates}/headers.sh)
+gradus_gate("format" ci ${gates}/format.sh)
+get_target_property(type gradus TYPE)
+if(type STREQUAL "STATIC_LIBRARY" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  gradus_gate("library does not end the process or print" quick ${gates}/undefined.sh ${GRADUS_ARCHIVE})
+  gradus_gate("hot objects keep to their instruction set" quick ${gates}/weak.sh ${GRADUS_ARCHIVE})
+  gradus_gate("writable globals are the listed ones" quick ${gates}/globals.sh ${GRADUS_ARCHIVE})
+  gradus_gate("archive is at most 5 MB stripped" quick ${gates}/size.sh ${GRADUS_ARCHIVE})
+  gradus_gate("shared library exports gradus and nothing else" quick ${gates}/exports.sh ${GRADUS_ARCHIVE} ${GRADUS_VERSION_SCRIPT})
+endif()
+if(GRADUS_INSTALL AND type STREQUAL "STATIC_LIBRARY")
+  set(consumer ${CMAKE_CURRENT_SOURCE_DIR}/consumer)
+  gradus_gate("consumer: find_package" ci ${consumer}/find_package.sh)
+  gradus_gate("consumer: add_subdirectory" ci ${consumer}/add_subdirectory.sh)
+  gradus_gate("consumer: pkg-config" ci ${consumer}/pkg_config.sh)
+endif()
