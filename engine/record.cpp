@@ -76,6 +76,7 @@ Entry& make_entry(State& tape, std::span<Tensor> results, std::size_t inputs, st
   static_assert(alignof(Entry) <= 8 && sizeof(Entry) % 8 == 0 && sizeof(SavedTensor) % 8 == 0);
   const std::size_t slot_bytes = (inputs * sizeof(std::uint32_t) + 7) & ~std::size_t{7};
   char* memory = static_cast<char*>(tape.arena.take(sizeof(Entry) + saved * sizeof(SavedTensor) + slot_bytes + attribute_bytes));
+  tape.stats.own_bytes = tape.arena.bytes() + static_cast<std::int64_t>(tape.slots.capacity() * sizeof(Slot));
   tape.make_room(results);
   auto& e = *new (memory) Entry;
   e.saved_tensors = reinterpret_cast<SavedTensor*>(memory + sizeof(Entry));
@@ -113,6 +114,8 @@ void append(State& tape, const Op& op, std::span<Tensor> results, const Inputs& 
     const Saving::Item& item = saving[i];
     if (*item.tensor && (item.input < 0 || slots[item.input] != kNoSlot)) e.saved_tensors[i] = save(tape, *item.tensor);
   }
+  const std::int64_t bytes = tape.stats.saved_bytes + tape.stats.own_bytes;
+  if (bytes > tape.stats.peak_bytes) tape.stats.peak_bytes = bytes;
 }
 
 void trace_entry(State& tape, const Tensor& y) {

@@ -39,6 +39,7 @@ void* Arena::take(std::size_t bytes) {
     const std::size_t wanted = sizeof(Chunk) + bytes > next_bytes_ ? sizeof(Chunk) + bytes : next_bytes_;
     auto* chunk = new (allocate(wanted)) Chunk{chunks_, wanted};
     chunks_ = chunk;
+    bytes_ += wanted;
     at_ = reinterpret_cast<char*>(chunk + 1);
     end_ = reinterpret_cast<char*>(chunk) + wanted;
     if (next_bytes_ < kLargest) next_bytes_ *= 2;

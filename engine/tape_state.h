@@ -20,6 +20,7 @@ class Arena {
  public:
   ~Arena();
   void* take(std::size_t bytes);  // 8-byte aligned
+  std::int64_t bytes() const { return static_cast<std::int64_t>(bytes_); }
 
  private:
   struct Chunk {
@@ -30,7 +31,7 @@ class Arena {
   Chunk* chunks_ = nullptr;
   char* at_ = nullptr;
   char* end_ = nullptr;
-  std::size_t next_bytes_ = kFirst;
+  std::size_t next_bytes_ = kFirst, bytes_ = 0;
 };
 
 /// id -> slot of watched tensors: open addressing, at most half full.

@@ -22,7 +22,7 @@ void batch_norm(Array y, ConstArray x, ConstArray mean, ConstArray rstd, ConstAr
 void batch_norm_train(Array y, Array mean, Array var, Array rstd, ConstArray x, ConstArray gamma, ConstArray beta, double epsilon);
 /// The gradient through batch statistics, with xhat = (x - mean) rstd and M = N * inner:
 ///   dbeta = sum dy,  dgamma = sum dy xhat,  dx = gamma rstd (dy - dbeta / M - xhat dgamma / M).
-/// dx, dgamma and dbeta may each be absent. dx must not overlap dy or x.
+/// dx may be absent; it must not overlap dy or x.
 void batch_norm_backward(Array dx, Array dgamma, Array dbeta, ConstArray dy, ConstArray x, ConstArray mean, ConstArray rstd,
                          ConstArray gamma);
 }  // namespace cpu

@@ -20,7 +20,7 @@ struct Job {
   void (*task)(void*, std::int64_t);
   void* context;
   std::atomic<std::int64_t> next{0};
-  std::mutex error_lock;
+  std::mutex error_lock{};
   std::exception_ptr error{};
 
   void work() {

@@ -1,7 +1,266 @@
+// The contrastive losses' second derivatives in closed form. Hot file (see isa.h).
+//
+// Phi = <u, dquery> + <v, dkey> + w dtemperature is a function of dloss, query, key and b = 1 / temperature. With c_ij = <query_i, key_j>,
+// X_ij = <u_i, key_j> + <query_i, v_j>, r = -w b^2 and G the weights of the backward pass without its 1 / temperature,
+//   Phi = sum_ij G_ij t_ij,   t_ij = b X_ij + r c_ij,
+// the derivative of Phi by G is t, and by the score s_ij it is W_ij = g_i p_ij (t_ij - mean of t under p_i), plus the same by columns:
+//   by dloss:   e_i = sum over negatives of p_ij (t_ij - t_i,positive)                                     (first sweep)
+//   by query:   (b W + r G) key + b G v,   by key: (b W + r G)^T query + b G^T u                           (second sweep)
+//   by b:       sum_ij W_ij c_ij + G_ij X_ij + (dr / db) G_ij c_ij,   by temperature: -b^2 times that
+// Since the mean is t_i,positive + e_i, a positive pair has W = -g_i exp(-loss_i) e_i: nothing cancels when the pairs are aligned.
+
+#include <math.h>
+
 #include <gradus/kernels/cpu/contrastive_kernels.h>
 #include <gradus/kernels/cpu/contrastive_tile.h>
+
 namespace gradus::inline v0::cpu::GRADUS_ISA {
-std::size_t contrastive_double_backward_workspace_bytes(const Contrastive& ) {return 0;}
-void contrastive_double_backward(Array , Array , Array , Array , ConstArray , ConstArray , ConstArray ,
-                                 ConstArray , ConstArray , ConstArray , const Contrastive& , Workspace ){}
+namespace {
+
+template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 96 : 48;  // two tiles and six operands stay below 1 MiB
+
+template <class T> struct Inputs {
+  const T *u, *v;                    // either may be null
+  const T *dloss, *loss, *lse;       // of all anchors
+  T r, dr;                           // weight of c in t, and its derivative by b
+};
+
+template <class T> struct Outputs {
+  T *ddloss, *ddquery, *ddkey;       // the latter two may be null
+  T *row_centre, *column_centre;     // per anchor of a side: t of the positive, then the mean of t
+  double* by_beta;                   // per row: its share of the derivative by b
+};
+
+/// The anchors of a tile's rows or columns: padded to whole vectors.
+template <class T> struct Anchors {
+  T *weight, *lse, *centre, *sum;
+};
+
+template <class T> struct Scratch {
+  T *scores, *cross;                                    // c and X; then b W + r G and b G
+  T *positive_score, *positive_cross;                   // by row
+  Anchors<T> rows, columns;
+  Panels<T> transposed_keys, transposed_v, keys, v, queries, u;
+  Index stride;
+};
+
+template <class T> Anchors<T> take_anchors(Carver& carver, Index n) {
+  return {carver.take<T>(n), carver.take<T>(n), carver.take<T>(n), carver.take<T>(n)};
 }
+
+template <class T> Scratch<T> take_scratch(Carver& carver, const Rounds& r, Index dim) {
+  const Index m = round_up(r.rows.tile, Vec<T>::W), n = round_up(r.columns.tile, Vec<T>::W), stride = tile_stride<T>(n);
+  const auto panels = [&](Index rows) { return take_panels<T>(carver, rows, dim); };
+  return {carver.take<T>(m * stride), carver.take<T>(m * stride), carver.take<T>(m), carver.take<T>(m), take_anchors<T>(carver, m),
+          take_anchors<T>(carver, n), panels(n), panels(n), panels(n), panels(n), panels(m), panels(m), stride};
+}
+
+template <class T> void load_anchors(const Anchors<T>& a, const Inputs<T>& in, Index first, const T* centre, Index n) {
+  for (Index i = 0; i < n; ++i) {
+    a.weight[i] = in.dloss[first + i];
+    a.lse[i] = in.lse[first + i] == -kInfinity<T> ? T(0) : in.lse[first + i];  // no key at all: every p is 0
+    a.centre[i] = centre[i];
+  }
+  for (Index i = n; i % Vec<T>::W; ++i) a.weight[i] = a.lse[i] = a.centre[i] = 0;
+  memset(a.sum, 0, std::size_t(round_up(n, Vec<T>::W)) * sizeof(T));
+}
+
+/// c and X of one vector of pairs, 0 where the pair is not a negative, and the anchors' p for it.
+template <class T> struct Pairs {
+  Vec<T> score, cross, p, q;
+
+  GRADUS_INLINE Pairs(const Scratch<T>& s, Index i, Index j, Vec<T> beta, bool columns) {
+    const Vec<T> c = Vec<T>::load(s.scores + i * s.stride + j), zero(T(0));
+    const Vec<T> excluded = c == Vec<T>(-kInfinity<T>);
+    score = select(excluded, zero, c);
+    cross = select(excluded, zero, Vec<T>::load(s.cross + i * s.stride + j));
+    p = exp(fma(c, beta, Vec<T>(-s.rows.lse[i])));
+    q = columns ? exp(fma(c, beta, -Vec<T>::load(s.columns.lse + j))) : zero;
+  }
+  GRADUS_INLINE Vec<T> t(Vec<T> beta, Vec<T> r) const { return fma(beta, cross, r * score); }
+};
+
+template <class T> void make_tile(Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
+  inner_products(s.scores, s.stride, t, x.query, x.key, x.dim, s.transposed_keys, false);
+  for (Index i = 0; i < t.m; ++i) memset(s.cross + i * s.stride, 0, std::size_t(t.n) * sizeof(T));
+  if (in.u) inner_products(s.cross, s.stride, t, in.u, x.key, x.dim, s.transposed_keys, true);
+  if (in.v) inner_products(s.cross, s.stride, t, x.query, in.v, x.dim, s.transposed_v, true);
+  keep_negatives(s.scores, s.stride, x, t, [&](Index i, Index j, T score) {
+    s.positive_score[i] = score;
+    s.positive_cross[i] = s.cross[i * s.stride + j];
+  });
+  load_anchors(s.rows, in, t.i0, out.row_centre + t.i0, t.m);
+  if (x.columns_are_anchors()) load_anchors(s.columns, in, x.first_column_anchor() + t.j0, out.column_centre + t.j0, t.n);
+}
+
+/// First sweep: the tile's share of e, t being counted from the positive's.
+template <class T> void sum_deviations(Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
+  make_tile(s, t, x, in, out);
+  const Vec<T> beta(x.beta), r(in.r);
+  const bool columns = x.columns_are_anchors();
+  for (Index i = 0; i < t.m; ++i) {
+    Vec<T> sum(T(0));
+    for (Index j = 0; j < t.n; j += Vec<T>::W) {
+      const Pairs<T> pairs(s, i, j, beta, columns);
+      const Vec<T> value = pairs.t(beta, r);
+      sum = fma(pairs.p, value - Vec<T>(s.rows.centre[i]), sum);
+      if (!columns) continue;
+      T* const column_sum = s.columns.sum + j;
+      fma(pairs.q, value - Vec<T>::load(s.columns.centre + j), Vec<T>::load(column_sum)).store(column_sum);
+    }
+    out.ddloss[t.i0 + i] += sum_lanes(sum);
+  }
+  if (!columns) return;
+  T* const column_ddloss = out.ddloss + x.first_column_anchor() + t.j0;
+  for (Index j = 0; j < t.n; ++j) column_ddloss[j] += s.columns.sum[j];
+}
+
+/// Scores and cross products of negatives become b W + r G and b G; by_beta gets their share.
+template <class T> void weigh_negatives(const Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
+  const Vec<T> beta(x.beta), r(in.r), dr(in.dr);
+  const bool columns = x.columns_are_anchors();
+  for (Index i = 0; i < t.m; ++i) {
+    const Vec<T> weight(s.rows.weight[i]), centre(s.rows.centre[i]);
+    Vec<T> sum(T(0));
+    for (Index j = 0; j < t.n; j += Vec<T>::W) {
+      const Pairs<T> pairs(s, i, j, beta, columns);
+      const Vec<T> value = pairs.t(beta, r);
+      Vec<T> g = weight * pairs.p, w = g * (value - centre);
+      if (columns) {
+        const Vec<T> h = Vec<T>::load(s.columns.weight + j) * pairs.q;
+        g = g + h;
+        w = fma(h, value - Vec<T>::load(s.columns.centre + j), w);
+      }
+      sum = fma(fma(dr, g, w), pairs.score, fma(g, pairs.cross, sum));
+      fma(beta, w, r * g).store(s.scores + i * s.stride + j);
+      (beta * g).store(s.cross + i * s.stride + j);
+    }
+    out.by_beta[t.i0 + i] += double(sum_lanes(sum));
+  }
+}
+
+/// G and W of a positive, as one of its anchors has them.
+struct Weights {
+  double g, w;
+};
+template <class T> Weights positive_weights(const Inputs<T>& in, const Outputs<T>& out, Index anchor) {
+  const double dloss = double(in.dloss[anchor]), loss = double(in.loss[anchor]);
+  return {dloss * ::expm1(-loss), -dloss * ::exp(-loss) * double(out.ddloss[anchor])};
+}
+
+template <class T> void weigh_positives(const Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
+  for_each_positive(x, t, [&](Index i, Index j) {
+    Weights sum = positive_weights(in, out, t.i0 + i);
+    if (x.columns_are_anchors()) {
+      const Weights column = positive_weights(in, out, x.first_column_anchor() + t.j0 + j);
+      sum = {sum.g + column.g, sum.w + column.w};
+    }
+    const double score = double(s.positive_score[i]), cross = double(s.positive_cross[i]);
+    if (score == -__builtin_inf()) sum = {0, 0};  // masked
+    else out.by_beta[t.i0 + i] += (sum.w + double(in.dr) * sum.g) * score + sum.g * cross;
+    s.scores[i * s.stride + j] = T(double(x.beta) * sum.w + double(in.r) * sum.g);
+    s.cross[i * s.stride + j] = T(double(x.beta) * sum.g);
+  });
+}
+
+/// Second sweep: the outputs.
+template <class T> void add_gradients(Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
+  make_tile(s, t, x, in, out);
+  weigh_negatives(s, t, x, in, out);
+  weigh_positives(s, t, x, in, out);
+  if (out.ddquery) add_rows(out.ddquery, s.scores, s.stride, t, x.key, x.dim, s.keys);
+  if (out.ddquery && in.v) add_rows(out.ddquery, s.cross, s.stride, t, in.v, x.dim, s.v);
+  if (out.ddkey) add_columns(out.ddkey, s.scores, s.stride, t, x.query, x.dim, s.queries);
+  if (out.ddkey && in.u) add_columns(out.ddkey, s.cross, s.stride, t, in.u, x.dim, s.u);
+}
+
+template <class T> T inner_product(const T* a, const T* b, Index n) {
+  double sum = 0;
+  for (Index d = 0; d < n; ++d) sum += double(a[d]) * double(b[d]);
+  return T(sum);
+}
+
+/// centre = t of the positive, by both of its anchors.
+template <class T> void find_positive_values(const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
+  for (Index i = 0; i < x.rows; ++i) {
+    const Index j = x.positive_of(i), d = x.dim;
+    if (j < 0) continue;
+    T value = in.r * inner_product(x.query + i * d, x.key + j * d, d);
+    if (in.u) value += x.beta * inner_product(in.u + i * d, x.key + j * d, d);
+    if (in.v) value += x.beta * inner_product(x.query + i * d, in.v + j * d, d);
+    out.row_centre[i] = value;
+    if (x.columns_are_anchors()) out.column_centre[j] = value;
+  }
+}
+
+/// centre = mean of t, after the first sweep.
+template <class T> void find_means(const Problem<T>& x, const Outputs<T>& out) {
+  for (Index i = 0; i < x.rows; ++i) out.row_centre[i] += out.ddloss[i];
+  if (x.form != ContrastiveForm::symmetric) return;
+  for (Index j = 0; j < x.columns; ++j) out.column_centre[j] += out.ddloss[x.rows + j];
+}
+
+template <class T> struct Layout {
+  Rounds rounds;
+  T *row_centre, *column_centre;  // one and the same for NT-Xent
+  double* by_beta;
+  Carver shared, worker{nullptr};
+
+  Layout(const Contrastive& x, void* memory) : rounds(rounds_of<T>(x, kTile<T>)), shared{static_cast<char*>(memory)} {
+    row_centre = column_centre = shared.take<T>(rounds.rows.size);
+    if (x.form == ContrastiveForm::symmetric) column_centre = shared.take<T>(rounds.columns.size);
+    by_beta = shared.take<double>(rounds.rows.size);
+    take_scratch<T>(worker, rounds, (*x.query.shape)[1]);
+  }
+};
+
+template <class T> void clear(T* x, Index n) {
+  if (x && n > 0) memset(x, 0, std::size_t(n) * sizeof(T));
+}
+
+template <class T> void run(Outputs<T> out, T* ddtemperature, const Inputs<T>& in, const Contrastive& operands, const Problem<T>& x, Workspace workspace) {
+  const Layout<T> l(operands, workspace.data);
+  out.row_centre = l.row_centre, out.column_centre = l.column_centre, out.by_beta = l.by_beta;
+  clear(out.ddloss, x.anchors());
+  clear(out.by_beta, x.rows);
+  clear(out.ddquery, x.rows * x.dim);
+  if (out.ddkey != out.ddquery) clear(out.ddkey, x.columns * x.dim);
+  const Workers workers = workers_of(workspace, l.shared, l.worker, l.rounds);
+  const auto scratch = [&](Carver& carver) { return take_scratch<T>(carver, l.rounds, x.dim); };
+  find_positive_values(x, in, out);
+  for_each_tile(l.rounds, workers, scratch, [&](Scratch<T>& s, const Tile& t) { sum_deviations(s, t, x, in, out); });
+  find_means(x, out);
+  for_each_tile(l.rounds, workers, scratch, [&](Scratch<T>& s, const Tile& t) { add_gradients(s, t, x, in, out); });
+  if (!ddtemperature) return;
+  double by_beta = 0;
+  for (Index i = 0; i < x.rows; ++i) by_beta += out.by_beta[i];
+  *ddtemperature = T(-double(x.beta) * double(x.beta) * by_beta);
+}
+
+}  // namespace
+
+std::size_t contrastive_double_backward_workspace_bytes(const Contrastive& x) {
+  std::size_t bytes = 0;
+  with_floating(x.query.dtype, [&](auto zero) {
+    const Layout<decltype(zero)> l(x, nullptr);
+    bytes = workspace_bytes(l.shared, l.worker, l.rounds);
+  });
+  return bytes;
+}
+
+void contrastive_double_backward(Array ddloss, Array ddquery, Array ddkey, Array ddtemperature, ConstArray u, ConstArray v, ConstArray w,
+                                 ConstArray dloss, ConstArray loss, ConstArray lse, const Contrastive& operands, Workspace workspace) {
+  with_floating(operands.query.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    const auto output = [](Array a) { return a.data ? a.as<T>() : nullptr; };
+    const auto input = [](ConstArray a) { return a ? a.as<T>() : nullptr; };
+    const Problem<T> x(operands);
+    const T dtemperature = w ? *w.as<T>() : T(0);
+    Inputs<T> in{input(u), input(v), dloss.as<T>(), loss.as<T>(), lse.as<T>(), -dtemperature * x.beta * x.beta, T(-2) * dtemperature * x.beta};
+    Outputs<T> out{output(ddloss), output(ddquery), output(ddkey), nullptr, nullptr, nullptr};
+    if (x.triangle()) in.v = in.u, out.ddkey = out.ddquery;
+    run<T>(out, output(ddtemperature), in, operands, x, workspace);
+  });
+}
+
+}  // namespace gradus::inline v0::cpu::GRADUS_ISA

@@ -13,18 +13,13 @@
 
 #include <gradus/kernels/contrastive.h>
 #include <gradus/kernels/cpu/gemm.h>
+#include <gradus/kernels/cpu/math.h>
 #include <gradus/kernels/cpu/simd.h>
 #include <gradus/kernels/parallel.h>
 
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 
 using Index = std::int64_t;
-
-#if 1  // PLACEHOLDER until math.h
-template <class T> GRADUS_INLINE Vec<T> exp(Vec<T> x) {
-  return select(x < Vec<T>(T(sizeof(T) == 4 ? -87.3 : -708)), Vec<T>(T(0)), Vec<T>(packet::pexp(x.p)));
-}
-#endif
 
 GRADUS_INLINE constexpr Index round_up(Index n, Index step) { return (n + step - 1) / step * step; }
 
@@ -224,8 +219,7 @@ template <class T> void multiply(T* c, Index ldc, Index m, Index n, Index k, con
   for (Index j = 0; j < n; j += kPanel<T>)
     for (Index i = 0, rows; i < m; i += rows) {
       rows = next_tile(m - i);
-      compute_rows<T>(rows, k, {a.data + i * a.row, a.row, a.depth}, {b + j * k, kPanel<T>},
-                      {c + i * ldc + j, ldc, smaller(kPanel<T>, n - j), add});
+      compute<T>(rows, k, {a.data + i * a.row, a.row, a.depth}, {b + j * k, kPanel<T>}, {c + i * ldc + j, ldc, smaller(kPanel<T>, n - j), add});
     }
 }
 

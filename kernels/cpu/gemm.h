@@ -23,6 +23,7 @@ namespace gradus::inline v0::cpu::GRADUS_ISA {
 inline constexpr std::int64_t kTileRows = 6;
 inline constexpr std::int64_t kRowBlock = 192;  // 192 x 256 f32 is 192 KiB: fits a 256 KiB L2
 template <class T> inline constexpr std::int64_t kPanel = 2 * Vec<T>::W;  // columns of a packed panel of b
+template <class T> inline constexpr std::int64_t kWidePanel = 4 * Vec<T>::W;
 template <class T> inline constexpr std::int64_t kColumnBlock = 4096 / std::int64_t(sizeof(T));  // x 256 deep: 1 MiB of packed b
 inline constexpr std::int64_t kMaxTiles = kRowBlock / kTileRows + 1;
 

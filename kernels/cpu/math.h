@@ -8,89 +8,10 @@
 // Cody and Waite, "Software Manual for the Elementary Functions" (1980), and of Tang's and Kahan's papers on exp, log and expm1.
 #pragma once
 
+#include <gradus/kernels/cpu/math_constants.h>
 #include <gradus/kernels/cpu/simd.h>
 
 namespace gradus::inline v0::cpu::GRADUS_ISA {
-
-template <class T> struct MathConstants;
-
-template <> struct MathConstants<float> {
-  static constexpr int kMantissa = 23, kBias = 127;
-  static constexpr float kShift = 0x1.8p23f;  // adding it rounds to an integer and leaves that integer in the low bits
-  static constexpr float kTwoToMantissa = 0x1p23f, kSmallestNormal = 0x1p-126f;
-  static constexpr std::uint32_t kMantissaMask = 0x007FFFFF, kUpperHalf = 0xFFFFF000;  // kUpperHalf: 12 bits, whose square is exact
-  static constexpr float kLog2e = 1.44269504f;
-  static constexpr float kLn2High = 0x1.62e4p-1f, kLn2Low = 1.428606765e-6f;  // 14 bits: n * high is exact for |n| < 2^10
-  static constexpr float kExpHigh = 89.0f, kExpLow = -104.0f;                 // beyond: infinity, zero
-  static constexpr float kExpm1Low = -20.0f;                                  // below: -1
-  static constexpr float kTiny = 0x1p-26f;                                    // f(x) = x for expm1 below this
-  static constexpr float kTanhHigh = 10.0f;                                   // above: 1
-  static constexpr float kErfcHigh = 10.1f;                                   // erfc above: 0
-  // e^r = 1 + r + r^2 Q(r), |r| <= ln 2 / 2; relative to e^r - 1: 2^-32.
-  static constexpr float kExp[] = {0.5f, 0.1666666716f, 0.04166635126f, 0.008333272301f, 0.001394127728f, 0.000199145783f};
-  // log((1 + s) / (1 - s)) = 2 s + s^3 R(s^2), |s| <= 0.1717: 2^-30.
-  static constexpr float kLog[] = {0.6666677594f, 0.3997749686f, 0.298730582f};
-  // erf(x) = x + x P(x^2), |x| <= 1: 2^-29.
-  static constexpr float kErf[] = {0.1283791671f,   -0.3761262596f,    0.1128358543f,  -0.02685381286f,
-                                   0.005188327748f, -0.0008010191959f, 7.853852003e-5f};
-  // e^(t^2) erfc(t) = N(t) / D(t), 0 <= t <= 10.2; all terms positive, so no cancellation: 2^-27.
-  static constexpr float kErfcN[] = {1.0f, 1.239333153f, 0.7325627804f, 0.2296723276f, 0.03289019316f};
-  static constexpr float kErfcD[] = {1.0f, 2.367712975f, 2.40423131f, 1.327156425f, 0.4071095288f, 0.05829566345f};
-};
-
-template <> struct MathConstants<double> {
-  static constexpr int kMantissa = 52, kBias = 1023;
-  static constexpr double kShift = 0x1.8p52;
-  static constexpr double kTwoToMantissa = 0x1p52, kSmallestNormal = 0x1p-1022;
-  static constexpr std::uint64_t kMantissaMask = 0x000FFFFFFFFFFFFF, kUpperHalf = 0xFFFFFFFFF8000000;  // 26 bits
-  static constexpr double kLog2e = 1.4426950408889634;
-  static constexpr double kLn2High = 0x1.62e42fefa2p-1, kLn2Low = 7.371002565167799e-13;  // 40 bits: exact for |n| < 2^13
-  static constexpr double kExpHigh = 710.0, kExpLow = -746.0;
-  static constexpr double kExpm1Low = -40.0;
-  static constexpr double kTiny = 0x1p-55;
-  static constexpr double kTanhHigh = 20.0;
-  static constexpr double kErfcHigh = 27.3;
-  static constexpr double kExp[] = {0.5,
-                                    0.166666666666666768,
-                                    0.041666666666666699,
-                                    0.0083333333333213723,
-                                    0.00138888888888663163,
-                                    0.000198412698868553303,
-                                    2.48015873615531719e-05,
-                                    2.75572434069582648e-06,
-                                    2.75572419252411119e-07,
-                                    2.51093383154574748e-08,
-                                    2.09246981143818429e-09};  // 2^-61
-  static constexpr double kLog[] = {0.666666666666673513, 0.399999999994111122, 0.285714287432592307, 0.222221984762314306,
-                                    0.181835697322336232, 0.153139033166272837, 0.147975081564226535};  // 2^-59
-  static constexpr double kErf[] = {0.12837916709551257,      -0.376126389031835207,    0.112837916709441849,
-                                    -0.0268661706431113749,   0.00522397760611762515,   -0.000854832592927141986,
-                                    0.000120552935755695716,  -1.49247122759070615e-05, 1.64471312450101921e-06,
-                                    -1.62063112415547425e-07, 1.37109694809885801e-08,  -7.77944812904207377e-10};  // 2^-57
-  static constexpr double kErfcN[] = {1.0,
-                                      2.34160426994938753,
-                                      2.71817505349707345,
-                                      2.02116823208856244,
-                                      1.0561789814316751,
-                                      0.403445070164068109,
-                                      0.113935417214528378,
-                                      0.0235185956685932326,
-                                      0.00340905393969827449,
-                                      0.000315558712030582244,
-                                      1.43404273623909878e-05};  // 2^-59, t <= 27.5
-  static constexpr double kErfcD[] = {1.0,
-                                      3.46998343704490031,
-                                      5.63363207402500699,
-                                      5.6603106405185617,
-                                      3.91982819380533742,
-                                      1.97001167312931513,
-                                      0.735650926693591001,
-                                      0.204953755412507849,
-                                      0.0419652820911398869,
-                                      0.00605509965614171343,
-                                      0.000559313254326353681,
-                                      2.54177457020948683e-05};
-};
 
 /// c[0] + c[1] x + c[2] x^2 + ..., by Horner's rule.
 template <class T, int N> GRADUS_INLINE Vec<T> polynomial(Vec<T> x, const T (&c)[N]) {
@@ -182,13 +103,16 @@ template <class T> GRADUS_INLINE LogParts<T> log_parts(Vec<T> x) {
   return {m - Vec<T>(T(1)), biased - Vec<T>(M::kTwoToMantissa + M::kBias)};
 }
 
-/// log(1 + f) + n ln 2 + correction, with log(1 + f) = f - (f^2/2 - s (f^2/2 + R)), s = f / (2 + f).
-template <class T> GRADUS_INLINE Vec<T> log_of_parts(Vec<T> f, Vec<T> n, Vec<T> correction) {
-  using M = MathConstants<T>;
+/// log(1 + f) + rest = f - (f^2/2 - s (f^2/2 + s^2 R(s^2)) - rest), s = f / (2 + f); R's interval is that of s^2.
+template <class T, int N> GRADUS_INLINE Vec<T> log_near_one(Vec<T> f, Vec<T> rest, const T (&r)[N]) {
   const Vec<T> s = f / (Vec<T>(T(2)) + f), z = s * s;
   const Vec<T> half_square = Vec<T>(T(0.5)) * f * f;
-  const Vec<T> tail = fma(s, fma(z, polynomial(z, M::kLog), half_square), fma(n, Vec<T>(M::kLn2Low), correction));
-  return fma(n, Vec<T>(M::kLn2High), f - (half_square - tail));
+  return f - (half_square - fma(s, fma(z, polynomial(z, r), half_square), rest));
+}
+/// log(1 + f) + n ln 2 + correction.
+template <class T> GRADUS_INLINE Vec<T> log_of_parts(Vec<T> f, Vec<T> n, Vec<T> correction) {
+  using M = MathConstants<T>;
+  return fma(n, Vec<T>(M::kLn2High), log_near_one(f, fma(n, Vec<T>(M::kLn2Low), correction), M::kLog));
 }
 
 template <class T> GRADUS_INLINE Vec<T> log(Vec<T> x) {
@@ -234,52 +158,53 @@ template <class T> GRADUS_INLINE Vec<T> sigmoid(Vec<T> x) {
 }
 
 /// log(1 + e^x) = max(x, 0) + log1p(e^-|x|).
-template <class T> GRADUS_INLINE Vec<T> softplus(Vec<T> x) { return positive_part(x) + log1p_within(exp_of_minus_abs(x)); }
-
-/// e^(t^2) erfc(t) for 0 <= t <= kErfcHigh.
-template <class T> GRADUS_INLINE Vec<T> scaled_erfc(Vec<T> t) {
-  using M = MathConstants<T>;
-  return polynomial(t, M::kErfcN) / polynomial(t, M::kErfcD);
+template <class T> GRADUS_INLINE Vec<T> softplus(Vec<T> x) {
+  return positive_part(x) + log_near_one(exp_of_minus_abs(x), Vec<T>(T(0)), MathConstants<T>::kLogWide);
 }
 
+/// e^(a^2 / 2) Phi(-a), Phi the normal distribution function, for 0 <= a <= kTailHigh.
+template <class T> GRADUS_INLINE Vec<T> scaled_tail(Vec<T> a) {
+  using M = MathConstants<T>;
+  return polynomial(a, M::kTailN) / polynomial(a, M::kTailD);
+}
+
+/// Near 0 a polynomial; elsewhere 1 - 2 Phi(-sqrt(2) |x|), whose small second term may carry a few roundings.
 template <class T> GRADUS_INLINE Vec<T> erf(Vec<T> x) {
-  using M = MathConstants<T>;
-  const Vec<T> one = T(1), t = abs(x);
-  const Vec<T> near_zero = fma(x, polynomial(x * x, M::kErf), x);
-  const Vec<T> inside = at_most(t, Vec<T>(T(6)));  // erf(6) = 1 - 2e-17
-  const Vec<T> tail = exp_within(-(inside * inside)) * scaled_erfc(inside);
-  return select(t < one, near_zero, copysign(one - tail, x));
+  const Vec<T> one = T(1), size = abs(x);
+  const Vec<T> near_zero = fma(x, polynomial(x * x, MathConstants<T>::kErf), x);
+  const Vec<T> t = at_most(size, Vec<T>(T(6)));  // erf(6) = 1 - 2e-17
+  const Vec<T> half_tail = exp_within(-(t * t)) * scaled_tail(t * Vec<T>(T(1.4142135623730950)));
+  return select(size < one, near_zero, copysign(one - (half_tail + half_tail), x));
 }
 
-/// The normal distribution at x: Phi(-|x|), and e^(-x^2 / 2).
+/// The normal distribution at a = min(|x|, kTailHigh), in parts: Phi(-a) = below 2^n, e^(-a^2 / 2) = density 2^n.
 template <class T> struct NormalTail {
-  Vec<T> below, density;  // density without 1 / sqrt(2 pi)
+  Vec<T> a, below, density;
+  Bits<T> n;
 };
 template <class T> GRADUS_INLINE NormalTail<T> normal_tail(Vec<T> x) {
   using M = MathConstants<T>;
-  const T root_half = T(0.70710678118654752);
-  const Vec<T> a = at_most(abs(x), Vec<T>(M::kErfcHigh / root_half));
-  // x^2 / 2 in two parts: its rounding error would be a relative error of the exponential.
+  const Vec<T> a = at_most(abs(x), Vec<T>(M::kTailHigh));
+  // a^2 / 2 in two parts: its rounding error would be a relative error of the exponential.
   const Vec<T> upper = from_bits<T>(bits_of(a) & M::kUpperHalf), lower = a - upper, minus_half = T(-0.5);
-  const Vec<T> high = minus_half * upper * upper, low = minus_half * lower * (a + upper);
-  const ExpParts<T> e = exp_parts(high, low);
-  const Vec<T> mantissa = Vec<T>(T(1)) + e.p;
-  return {scale(mantissa * (Vec<T>(T(0.5)) * scaled_erfc(a * Vec<T>(root_half))), e.n), scale(mantissa, e.n)};
+  const ExpParts<T> e = exp_parts(minus_half * upper * upper, minus_half * lower * (a + upper));
+  const Vec<T> density = Vec<T>(T(1)) + e.p;
+  return {a, density * scaled_tail(a), density, e.n};
 }
 
-/// x Phi(x), the exact form (Hendrycks and Gimpel 2016, "Gaussian error linear units", section 2).
+/// x Phi(x), the exact form (Hendrycks and Gimpel 2016, "Gaussian error linear units", section 2): max(x, 0) - |x| Phi(-|x|).
 template <class T> GRADUS_INLINE Vec<T> gelu(Vec<T> x) {
-  const Vec<T> lowest = T(-MathConstants<T>::kErfcHigh * 1.5);  // Phi is 0 there, and -infinity * 0 is not the limit
-  const Vec<T> below = normal_tail(x).below;
-  return select(x < Vec<T>(T(0)), at_least(x, lowest) * below, x * (Vec<T>(T(1)) - below));
+  const NormalTail<T> t = normal_tail(x);
+  const Vec<T> positive = select(x < Vec<T>(T(0)), Vec<T>(T(-0.0)), x);  // -0: the left tail ends in -0
+  return positive - scale(t.a * t.below, t.n);
 }
 
 /// Phi(x) + x phi(x).
 template <class T> GRADUS_INLINE Vec<T> gelu_derivative(Vec<T> x) {
-  const NormalTail<T> tail = normal_tail(x);
-  const Vec<T> limit = T(MathConstants<T>::kErfcHigh * 1.5), phi = tail.density * Vec<T>(T(0.3989422804014327));  // 1 / sqrt(2 pi)
-  const Vec<T> cumulative = select(x < Vec<T>(T(0)), tail.below, Vec<T>(T(1)) - tail.below);
-  return fma(at_least(at_most(x, limit), -limit), phi, cumulative);
+  const NormalTail<T> t = normal_tail(x);
+  const Vec<T> below = scale(t.below, t.n), phi = scale(t.density * Vec<T>(T(0.3989422804014327)), t.n);  // 1 / sqrt(2 pi)
+  const Vec<T> cumulative = select(x < Vec<T>(T(0)), below, Vec<T>(T(1)) - below);
+  return fma(copysign(t.a, x), phi, cumulative);
 }
 
 // ---- f32 through f64 lanes ------------------------------------------------------------------------------------------------------------

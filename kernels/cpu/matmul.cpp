@@ -103,36 +103,40 @@ template <class T, int M> void multiply_thin(const Product<T>& g) {
   } while (k0 < g.k);
 }
 
-/// acc[g][i] += sum over p < k of a(i, p) b[(column W g + lane) * ldb + p], transposing b on the fly. `last` is the last column that exists.
-template <class T, int M, int G>
-GRADUS_INLINE void multiply_add_transposed(Vec<T> (&acc)[G][M], Size k, const T* a, Size row, Size depth, const T* b, Size ldb, Size last) {
+/// acc[g][i] += sum over p in [skip, W) of a(i, p) b[(W g + lane) * ldb + p], transposing a W x W block of b in registers. Columns past
+/// `last` repeat it.
+template <class T, int M, int G, bool Whole>
+GRADUS_INLINE void multiply_add_block(Vec<T> (&acc)[G][M], Size skip, const T* a, Size row, Size depth, const T* b, Size ldb, Size last) {
   constexpr int W = Vec<T>::W;
-  for (Size p = 0; p < k; p += W) {
-    const Size skip = larger(0, p + W - k);  // the last step reads back over the one before it
-    GRADUS_UNROLL for (int g = 0; g < G; ++g) {
-      Vec<T> v[W];
-      GRADUS_UNROLL for (int c = 0; c < W; ++c) v[c] = Vec<T>::load(b + smaller(g * W + c, last) * ldb + p - skip);
-      transpose(v);
-      const T* ap = a + (p - skip) * depth;
-      if (skip == 0) {
-        GRADUS_UNROLL for (int t = 0; t < W; ++t) GRADUS_UNROLL for (int i = 0; i < M; ++i)
-          acc[g][i] = fma(Vec<T>(ap[t * depth + i * row]), v[t], acc[g][i]);
-      } else {
-        GRADUS_UNROLL for (int t = 1; t < W; ++t) if (t >= skip) GRADUS_UNROLL for (int i = 0; i < M; ++i)
-          acc[g][i] = fma(Vec<T>(ap[t * depth + i * row]), v[t], acc[g][i]);
-      }
+  GRADUS_UNROLL for (int g = 0; g < G; ++g) {
+    Vec<T> v[W];
+    GRADUS_UNROLL for (int c = 0; c < W; ++c) v[c] = Vec<T>::load(b + (Whole ? g * W + c : smaller(g * W + c, last)) * ldb);
+    transpose(v);
+    GRADUS_UNROLL for (int p = 0; p < W; ++p) {
+      if (p < skip) continue;
+      GRADUS_UNROLL for (int i = 0; i < M; ++i) acc[g][i] = fma(Vec<T>(a[i * row + p * depth]), v[p], acc[g][i]);
     }
   }
 }
 
+/// The same over p in [0, k), k >= W.
+template <class T, int M, int G, bool Whole>
+GRADUS_INLINE void multiply_add_transposed(Vec<T> (&acc)[G][M], Size k, const T* a, Size row, Size depth, const T* b, Size ldb, Size last) {
+  constexpr int W = Vec<T>::W;
+  for (; k >= W; k -= W, a += W * depth, b += W) multiply_add_block<T, M, G, Whole>(acc, 0, a, row, depth, b, ldb, last);
+  if (k == 0) return;
+  const Size skip = W - k;  // the last block reads back over the one before it
+  multiply_add_block<T, M, G, Whole>(acc, skip, a - skip * depth, row, depth, b - skip, ldb, last);
+}
+
 /// M rows times G vectors of columns of a transposed b: all of k.
-template <class T, int M, int G> GRADUS_INLINE void thin_transposed_tile(const Product<T>& g, Size j) {
+template <class T, int M, int G, bool Whole> GRADUS_INLINE void thin_transposed_tile(const Product<T>& g, Size j) {
   constexpr int W = Vec<T>::W;
   for (Size k0 = 0; k0 < g.k; k0 += kGemmDepth) {
     Size kc = smaller(g.k - k0, kGemmDepth);
     Vec<T> acc[G][M];
     GRADUS_UNROLL for (int v = 0; v < G; ++v) GRADUS_UNROLL for (int i = 0; i < M; ++i) acc[v][i] = Vec<T>(T(0));
-    multiply_add_transposed<T, M, G>(acc, kc, g.a + k0 * g.a_depth, g.a_row, g.a_depth, g.b + j * g.ldb + k0, g.ldb, g.n - 1 - j);
+    multiply_add_transposed<T, M, G, Whole>(acc, kc, g.a + k0 * g.a_depth, g.a_row, g.a_depth, g.b + j * g.ldb + k0, g.ldb, g.n - 1 - j);
     const Destination<T> d = PlainC<T>{g}.tile(0, j, g.n - j, k0 == 0, k0 + kc >= g.k);
     GRADUS_UNROLL for (int v = 0; v < G; ++v) {
       if (d.columns - v * W >= W) put_whole(d, acc[v], v * W);
@@ -144,8 +148,10 @@ template <class T, int M, int G> GRADUS_INLINE void thin_transposed_tile(const P
 template <class T, int M> void multiply_thin_transposed(const Product<T>& g) {
   constexpr int W = Vec<T>::W, G = M == 1 ? 4 : 2;
   Size j = 0;
-  for (; j + G * W <= g.n; j += G * W) thin_transposed_tile<T, M, G>(g, j);
-  for (; j < g.n; j += W) thin_transposed_tile<T, M, 1>(g, j);
+  for (; j + G * W <= g.n; j += G * W) thin_transposed_tile<T, M, G, true>(g, j);
+  if (G == 4 && j + 2 * W <= g.n) thin_transposed_tile<T, M, 2, true>(g, j), j += 2 * W;
+  if (j + W <= g.n) thin_transposed_tile<T, M, 1, true>(g, j), j += W;
+  if (j < g.n) thin_transposed_tile<T, M, 1, false>(g, j);
 }
 
 GRADUS_INLINE float fma_scalar(float a, float b, float c) {

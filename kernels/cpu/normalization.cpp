@@ -1,10 +1,11 @@
-// Batch normalisation, a group of channels at a time: everything about a group is done while its numbers are in the cache.
+// Batch normalisation, a group of channels at a time.
 //
-// Two layouts of the same arithmetic. Planes (inner > kColumns): a group is one channel, N contiguous runs of `inner` numbers, and
-// vectors run along a plane. Columns (smaller inner, down to [N, C]): a group is as many channels as fill kColumns adjacent numbers of a
-// row, vectors run across columns, and the columns of one channel are merged at the end.
+// Two layouts of the same arithmetic. Planes (inner > kFewColumns): a group is one channel, N contiguous runs of `inner` numbers, and
+// vectors run along a plane. Columns (smaller inner, down to [N, C]): a group is several channels, kFewColumns to kColumns adjacent
+// numbers of a row, vectors run across columns, and the columns of one channel are merged at the end.
 //
-// Sums are taken in T within a block of at most a few thousand numbers and in double across blocks.
+// Sums are taken in T within a block of at most a few thousand numbers and in double across blocks. A group that fits the cache is
+// reduced and then written at once; larger ones are all reduced first, then written row after row, as memory likes it.
 
 #include <gradus/kernels/cpu/normalization_table.h>
 #include <gradus/kernels/cpu/simd.h>
@@ -19,6 +20,7 @@ inline constexpr Index kFewColumns = 64;    // at least so many, where the row h
 inline constexpr Index kRows = 64;          // of a block of columns
 inline constexpr Index kPlaneBlock = 4096;  // numbers of a block of a plane: 16 KiB of f32, the second pass reads L1
 inline constexpr Index kChunk = 1 << 15;    // numbers that are worth a thread's while
+inline constexpr Index kCached = 1 << 17;   // numbers of a group that stay in a second-level cache: 512 KiB of f32
 
 Index least(Index a, Index b) { return a < b ? a : b; }
 Index blocks(Index n, Index size) { return (n + size - 1) / size; }
@@ -34,29 +36,62 @@ struct Layout {
   bool planes() const { return inner > kFewColumns; }
 };
 
-/// `channels` channels from `first` on: `width` adjacent numbers of every row.
+/// Rows [begin, end) of `channels` channels from `first` on: `width` adjacent numbers of every row.
 struct Group {
   const Layout& l;
-  Index first, channels;
+  Index first, channels, begin, end;
 
   Index width() const { return channels * l.inner; }
   Index at(Index i) const { return i * l.row() + first * l.inner; }
 };
 
-/// Channels of a group: an eighth of a narrow row, so that threads find work.
+/// An eighth of a narrow row, so that threads find work.
 Index channels_per_group(const Layout& l) {
   if (l.planes() || l.inner == 0) return 1;
   const Index eighth = l.row() / 8, wide = eighth < kFewColumns ? kFewColumns : least(eighth, kColumns);
   return wide / l.inner;
 }
 
+/// Calls f(group) for all groups, whole columns each.
 template <class F> void for_each_group(const Layout& l, const F& f) {
   const Index fit = channels_per_group(l), groups = blocks(l.c, fit);
   const Index each = blocks(kChunk, l.count() * fit + 1);
   parallel_for(blocks(groups, each), [&](Index chunk) {
-    for (Index g = chunk * each; g < least(groups, (chunk + 1) * each); ++g) f(Group{l, g * fit, least(fit, l.c - g * fit)});
+    for (Index g = chunk * each; g < least(groups, (chunk + 1) * each); ++g) f(Group{l, g * fit, least(fit, l.c - g * fit), 0, l.n});
   });
 }
+
+/// Calls f(group) for blocks of rows of all groups, in the order of memory.
+template <class F> void for_each_tile(const Layout& l, const F& f) {
+  const Index fit = channels_per_group(l), few = l.planes() ? 1 : 16;  // a tile of columns prepares its lines: 16 rows repay it
+  const Index fill = kChunk / (l.row() + 1), rows = fill < few ? few : fill;
+  parallel_for(blocks(l.n, rows), [&](Index b) {
+    for (Index c = 0; c < l.c; c += fit) f(Group{l, c, least(fit, l.c - c), b * rows, least(l.n, (b + 1) * rows)});
+  });
+}
+
+/// reduce(group) for all groups, and apply(group) for all numbers, which may use what reduce has stored for its channels.
+template <class R, class A> void reduce_then_apply(const Layout& l, Index arrays, const R& reduce, const A& apply) {
+  if (l.count() * channels_per_group(l) * arrays <= kCached) {
+    for_each_group(l, [&](const Group& g) { reduce(g), apply(g); });
+  } else {
+    for_each_group(l, reduce);
+    for_each_tile(l, apply);
+  }
+}
+
+/// What a channel does to its numbers: slope (x - mean) + shift, and in the backward pass + scale dy.
+template <class T> struct Line { T mean, slope, shift, scale; };
+
+template <class T> struct Parameters {
+  const T *mean, *rstd, *gamma, *beta;
+
+  Line<T> forward(Index c) const { return {mean[c], gamma ? rstd[c] * gamma[c] : rstd[c], beta ? beta[c] : T(0), T(0)}; }
+  Line<T> backward(Index c, T dgamma, T dbeta, double count) const {
+    const double scale = gamma ? static_cast<double>(rstd[c]) * gamma[c] : rstd[c];
+    return {mean[c], static_cast<T>(-scale * rstd[c] * dgamma / count), static_cast<T>(-scale * dbeta / count), static_cast<T>(scale)};
+  }
+};
 
 // ---- sums along a run ----------------------------------------------------------------------------------------------------------------
 
@@ -96,16 +131,19 @@ template <class Sum, class T, class F, class... In> GRADUS_INLINE auto sum_run(I
 
 // ---- sums down columns ---------------------------------------------------------------------------------------------------------------
 
-template <class T> GRADUS_INLINE Vec<T> load_lanes(const T* x, Index n) {
-  return n >= Vec<T>::W ? Vec<T>::load(x) : load_partial(x, n, T(0));
-}
-template <class T> GRADUS_INLINE void store_lanes(Vec<T> v, T* y, Index n) { n >= Vec<T>::W ? v.store(y) : store_partial(v, y, n); }
-
-/// Where the vector at j starts when `width` columns are covered: the last one overlaps its neighbour. Columns are independent, so it only
-/// writes the same values again. Fewer columns than lanes are one partial vector.
+// A group of at least W columns is covered by whole vectors. The last one overlaps its neighbour: columns are independent, so it only
+// writes the same values again. A group of fewer columns is one partial vector.
 template <class T> GRADUS_INLINE Index start_of(Index j, Index width) {
   const Index last = width - Vec<T>::W;
   return j < last ? j : last < 0 ? 0 : last;
+}
+template <bool kWhole, class T> GRADUS_INLINE Vec<T> load_lanes(const T* x, Index width) {
+  if constexpr (kWhole) return Vec<T>::load(x);
+  else return load_partial(x, width, T(0));
+}
+template <bool kWhole, class T> GRADUS_INLINE void store_lanes(Vec<T> v, T* y, Index width) {
+  if constexpr (kWhole) v.store(y);
+  else store_partial(v, y, width);
 }
 
 /// A pair of numbers for each column of a group.
@@ -113,17 +151,20 @@ template <class T> struct ColumnSums { T a[kColumns], b[kColumns]; };
 
 /// The sums over `rows` rows of f(j, x[i, j]...), a Pair, for every column j. Four vectors at a time: whole cache lines, and four chains
 /// hide the latency of an addition.
-template <class T, class F, class... In>
-GRADUS_INLINE void sum_columns(ColumnSums<T>& to, Index rows, const Group& g, const F& f, const In*... x) {
+template <bool kWhole, class T, class F, class... In>
+GRADUS_INLINE void sum_columns_by(ColumnSums<T>& to, Index rows, const Group& g, const F& f, const In*... x) {
   constexpr Index W = Vec<T>::W;
   const Index width = g.width(), stride = g.l.row();
   for (Index j = 0; j < width; j += 4 * W) {
     const Index at[4] = {start_of<T>(j, width), start_of<T>(j + W, width), start_of<T>(j + 2 * W, width), start_of<T>(j + 3 * W, width)};
     Pair<T> sum[4] = {T(0), T(0), T(0), T(0)};
     for (Index i = 0; i < rows; ++i)
-      for (int u = 0; u < 4; ++u) sum[u] = sum[u] + f(at[u], load_lanes(x + i * stride + at[u], width)...);
-    for (int u = 0; u < 4; ++u) store_lanes(sum[u].a, to.a + at[u], width), store_lanes(sum[u].b, to.b + at[u], width);
+      for (int u = 0; u < 4; ++u) sum[u] = sum[u] + f(at[u], load_lanes<kWhole>(x + i * stride + at[u], width)...);
+    for (int u = 0; u < 4; ++u) store_lanes<kWhole>(sum[u].a, to.a + at[u], width), store_lanes<kWhole>(sum[u].b, to.b + at[u], width);
   }
+}
+template <class T, class F, class... In> void sum_columns(ColumnSums<T>& to, Index rows, const Group& g, const F& f, const In*... x) {
+  g.width() < Vec<T>::W ? sum_columns_by<false>(to, rows, g, f, x...) : sum_columns_by<true>(to, rows, g, f, x...);
 }
 
 /// array[j] = of(j) for the columns of a group, and whole vectors where a group is narrower than one.
@@ -228,30 +269,41 @@ template <class T> void statistics_of_group(const Statistics<T>& to, const T* x,
   }
 }
 
-/// sum dy and sum dy (x - mean) for every channel of a group.
-template <class T> void gradient_sums_of_group(Sums* to, const T* dy, const T* x, const T* mean, const Group& g) {
-  for (Index c = 0; c < g.channels; ++c) to[c] = {0, 0};
-  if (g.l.planes()) {
-    const auto f = [&](Vec<T> d, Vec<T> v) { return Pair<T>(d, d * (v - Vec<T>(mean[g.first]))); };
-    for (Index i = 0; i < g.l.n; ++i)
-      for (Index at = g.at(i); at < g.at(i) + g.l.inner; at += kPlaneBlock)
-        to[0] = to[0] + sum_run<Pair<T>>(least(kPlaneBlock, g.at(i) + g.l.inner - at), f, dy + at, x + at);
-    return;
-  }
+template <class T> Sums gradient_sums_of_planes(const T* dy, const T* x, T mean, const Group& g) {
+  const auto f = [&](Vec<T> d, Vec<T> v) { return Pair<T>(d, d * (v - Vec<T>(mean))); };
+  Sums all{0, 0};
+  for (Index i = 0; i < g.l.n; ++i)
+    for (Index at = 0; at < g.l.inner; at += kPlaneBlock)
+      all = all + sum_run<Pair<T>>(least(kPlaneBlock, g.l.inner - at), f, dy + g.at(i) + at, x + g.at(i) + at);
+  return all;
+}
+
+template <class T> void gradient_sums_of_columns(Sums* to, const T* dy, const T* x, const T* mean, const Group& g) {
   T centre[kColumns];
-  fill_columns(centre, g.width(), [&](Index j) { return mean[g.first + j / g.l.inner]; });
-  ColumnSums<T> s;
+  fill_columns(centre, g.width(), [&](Index j) { return mean[j / g.l.inner]; });
   const auto f = [&](Index j, Vec<T> d, Vec<T> v) { return Pair<T>(d, d * (v - Vec<T>::load(centre + j))); };
+  for (Index c = 0; c < g.channels; ++c) to[c] = {0, 0};
   for (Index i = 0; i < g.l.n; i += kRows) {
+    ColumnSums<T> s;
     sum_columns(s, least(kRows, g.l.n - i), g, f, dy + g.at(i), x + g.at(i));
-    for (Index j = 0; j < g.width(); ++j) to[j / g.l.inner] = to[j / g.l.inner] + Sums{s.a[j], s.b[j]};
+    for (Index c = 0, j = 0; c < g.channels; ++c)
+      for (Index end = j + g.l.inner; j < end; ++j) to[c] = to[c] + Sums{s.a[j], s.b[j]};
+  }
+}
+
+/// dbeta = sum dy and dgamma = rstd sum dy (x - mean) for every channel of a group.
+template <class T> void gradient_sums_of_group(T* dgamma, T* dbeta, const T* dy, const T* x, const Parameters<T>& p, const Group& g) {
+  Sums sums[kColumns];
+  if (g.l.planes()) sums[0] = gradient_sums_of_planes(dy, x, p.mean[g.first], g);
+  else gradient_sums_of_columns(sums, dy, x, p.mean + g.first, g);
+  for (Index c = 0; c < g.channels; ++c) {
+    dbeta[g.first + c] = static_cast<T>(sums[c].a);
+    dgamma[g.first + c] = static_cast<T>(p.rstd[g.first + c] * sums[c].b);
   }
 }
 
 // ---- y and dx ------------------------------------------------------------------------------------------------------------------------
 
-/// What a channel does to its numbers: slope (x - mean) + shift, and in the backward pass + scale dy.
-template <class T> struct Line { T mean, slope, shift, scale; };
 template <class T> struct VectorLine {
   Vec<T> mean, slope, shift, scale;
 
@@ -268,51 +320,25 @@ template <class T> struct LineColumns {
   }
 };
 
+template <class T, class... In> GRADUS_INLINE void apply_row(T* y, Index width, const LineColumns<T>& lines, const In*... x) {
+  constexpr Index W = Vec<T>::W;
+  if (width < W) return store_partial(lines.at(0)(load_partial(x, width)...), y, width);
+  for (Index j = 0; j + W <= width; j += W) lines.at(j)(Vec<T>::load(x + j)...).store(y + j);
+  if (width % W != 0) lines.at(width - W)(Vec<T>::load(x + width - W)...).store(y + width - W);
+}
+
 /// y = line of the channel(x...), `line(channel)` giving a Line.
 template <class T, class F, class... In> void apply_lines(T* y, const Group& g, const F& line, const In*... x) {
   if (g.l.planes()) {
     const Line<T> own = line(g.first);
     const VectorLine<T> f{own.mean, own.slope, own.shift, own.scale};
-    for (Index i = 0; i < g.l.n; ++i) map_range(0, g.l.inner, y + g.at(i), f, (x + g.at(i))...);
+    for (Index i = g.begin; i < g.end; ++i) map_range(0, g.l.inner, y + g.at(i), f, (x + g.at(i))...);
     return;
   }
   LineColumns<T> lines;
   for (Index j = 0; j < g.width(); ++j) lines.set(j, line(g.first + j / g.l.inner));
   for (Index j = g.width(); j < Vec<T>::W; ++j) lines.set(j, {});
-  for (Index i = 0; i < g.l.n; ++i)
-    for (Index j = 0; j < g.width(); j += Vec<T>::W) {
-      const Index at = start_of<T>(j, g.width());
-      store_lanes(lines.at(at)(load_lanes(x + g.at(i) + at, g.width())...), y + g.at(i) + at, g.width());
-    }
-}
-
-template <class T> struct Parameters {
-  const T *mean, *rstd, *gamma, *beta;
-
-  Line<T> forward(Index c) const { return {mean[c], gamma ? rstd[c] * gamma[c] : rstd[c], beta ? beta[c] : T(0), T(0)}; }
-  Line<T> backward(Index c, double dgamma, double dbeta, double count) const {
-    const double scale = gamma ? static_cast<double>(rstd[c]) * gamma[c] : rstd[c];
-    return {mean[c], static_cast<T>(-scale * rstd[c] * dgamma / count), static_cast<T>(-scale * dbeta / count), static_cast<T>(scale)};
-  }
-};
-
-template <class T> void normalize_group(T* y, const T* x, const Group& g, const Parameters<T>& p) {
-  apply_lines(
-      y, g, [&](Index c) { return p.forward(c); }, x);
-}
-
-template <class T> void backward_group(T* dx, T* dgamma, T* dbeta, const T* dy, const T* x, const Group& g, const Parameters<T>& p) {
-  Sums sums[kColumns];
-  gradient_sums_of_group(sums, dy, x, p.mean, g);
-  for (Index c = 0; c < g.channels; ++c) {
-    sums[c].b *= p.rstd[g.first + c];
-    if (dbeta) dbeta[g.first + c] = static_cast<T>(sums[c].a);
-    if (dgamma) dgamma[g.first + c] = static_cast<T>(sums[c].b);
-  }
-  const double count = static_cast<double>(g.l.count());
-  if (dx)
-    apply_lines(
-        dx, g, [&](Index c) { return p.backward(c, sums[c - g.first].b, sums[c - g.first].a, count); }, x, dy);
+  for (Index i = g.begin; i < g.end; ++i) apply_row(y + g.at(i), g.width(), lines, (x + g.at(i))...);
 }
 
 // ---- the kernels ---------------------------------------------------------------------------------------------------------------------
@@ -329,7 +355,8 @@ void batch_norm(Array y, ConstArray x, ConstArray mean, ConstArray rstd, ConstAr
   with_floating(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     const Parameters<T> p{mean.as<T>(), rstd.as<T>(), optional<T>(gamma), optional<T>(beta)};
-    for_each_group(Layout(*x.shape), [&](const Group& g) { normalize_group(y.as<T>(), x.as<T>(), g, p); });
+    const auto line = [&](Index c) { return p.forward(c); };
+    for_each_tile(Layout(*x.shape), [&](const Group& g) { apply_lines(y.as<T>(), g, line, x.as<T>()); });
   });
 }
 
@@ -338,21 +365,24 @@ void batch_norm_train(Array y, Array mean, Array var, Array rstd, ConstArray x, 
     using T = decltype(zero);
     const Statistics<T> to{mean.as<T>(), var.as<T>(), rstd.as<T>(), epsilon};
     const Parameters<T> p{mean.as<T>(), rstd.as<T>(), optional<T>(gamma), optional<T>(beta)};
-    for_each_group(Layout(*x.shape), [&](const Group& g) {
-      statistics_of_group(to, x.as<T>(), g);
-      normalize_group(y.as<T>(), x.as<T>(), g, p);
-    });
+    const auto line = [&](Index c) { return p.forward(c); };
+    reduce_then_apply(
+        Layout(*x.shape), 1, [&](const Group& g) { statistics_of_group(to, x.as<T>(), g); },
+        [&](const Group& g) { apply_lines(y.as<T>(), g, line, x.as<T>()); });
   });
 }
 
 void batch_norm_backward(Array dx, Array dgamma, Array dbeta, ConstArray dy, ConstArray x, ConstArray mean, ConstArray rstd,
                          ConstArray gamma) {
+  const Layout l(*x.shape);
   with_floating(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     const Parameters<T> p{mean.as<T>(), rstd.as<T>(), optional<T>(gamma), nullptr};
-    for_each_group(Layout(*x.shape), [&](const Group& g) {
-      backward_group(optional<T>(dx), optional<T>(dgamma), optional<T>(dbeta), dy.as<T>(), x.as<T>(), g, p);
-    });
+    T *const slope = dgamma.as<T>(), *const shift = dbeta.as<T>();
+    const auto line = [&](Index c) { return p.backward(c, slope[c], shift[c], static_cast<double>(l.count())); };
+    const auto reduce = [&](const Group& g) { gradient_sums_of_group(slope, shift, dy.as<T>(), x.as<T>(), p, g); };
+    if (!dx.data) return for_each_group(l, reduce);
+    reduce_then_apply(l, 2, reduce, [&](const Group& g) { apply_lines(dx.as<T>(), g, line, x.as<T>(), dy.as<T>()); });
   });
 }
 

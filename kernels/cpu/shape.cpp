@@ -11,7 +11,6 @@ namespace gradus::inline v0::cpu {
 namespace {
 
 constexpr std::int64_t kTaskBytes = 1 << 17;  // what a thread takes at a time: about 10 us
-constexpr std::int64_t kLine = 64;            // bytes of a cache line
 
 /// The strided side of a copy: extents in the order of the contiguous side, strides in bytes. Axes that can be one are merged.
 struct Walk {
@@ -103,43 +102,89 @@ template <int kSize> void copy_rows(char* y, const char* x, const Walk& walk) {
   });
 }
 
-/// y[r, c] = x[c, r] for one block of at most a cache line each way. It goes through a buffer, so that every line of x and of y is
-/// touched once, whole: with strides of a power of two the lines of a block share a few cache sets and would drive each other out.
-template <int kSize>
-void transpose_block(char* y, std::int64_t y_step, const char* x, std::int64_t x_step, std::int64_t rows, std::int64_t columns) {
-  constexpr std::int64_t kSide = kLine / kSize;
-  alignas(kLine) char block[kSide * kLine];
-  for (std::int64_t c = 0; c < columns; ++c)
-    for (std::int64_t r = 0; r < rows; ++r) std::memcpy(block + r * kLine + c * kSize, x + c * x_step + r * kSize, kSize);
-  for (std::int64_t r = 0; r < rows; ++r) std::memcpy(y + r * y_step, block + r * kLine, static_cast<std::size_t>(columns) * kSize);
+// A 2-D transposition y[r, c] = x[c, r], block by block. Steps are bytes from one row of y, one row of x to the next.
+struct Steps {
+  std::int64_t y, x;
+};
+
+using F32x4 = float __attribute__((vector_size(16)));
+
+/// A 4 x 4 block of 4-byte elements, transposed in registers.
+void transpose_4x4(char* y, std::int64_t y_step, const char* x, std::int64_t x_step) {
+  F32x4 a, b, c, d;
+  std::memcpy(&a, x, sizeof a);
+  std::memcpy(&b, x + x_step, sizeof b);
+  std::memcpy(&c, x + 2 * x_step, sizeof c);
+  std::memcpy(&d, x + 3 * x_step, sizeof d);
+  const F32x4 ac_low = __builtin_shufflevector(a, c, 0, 4, 1, 5), ac_high = __builtin_shufflevector(a, c, 2, 6, 3, 7);
+  const F32x4 bd_low = __builtin_shufflevector(b, d, 0, 4, 1, 5), bd_high = __builtin_shufflevector(b, d, 2, 6, 3, 7);
+  a = __builtin_shufflevector(ac_low, bd_low, 0, 4, 1, 5);
+  b = __builtin_shufflevector(ac_low, bd_low, 2, 6, 3, 7);
+  c = __builtin_shufflevector(ac_high, bd_high, 0, 4, 1, 5);
+  d = __builtin_shufflevector(ac_high, bd_high, 2, 6, 3, 7);
+  std::memcpy(y, &a, sizeof a);
+  std::memcpy(y + y_step, &b, sizeof b);
+  std::memcpy(y + 2 * y_step, &c, sizeof c);
+  std::memcpy(y + 3 * y_step, &d, sizeof d);
+}
+
+template <int kSize> void transpose_elements(char* y, const char* x, Steps step, std::int64_t rows, std::int64_t columns) {
+  if (rows < columns) {
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t c = 0; c < columns; ++c) std::memcpy(y + r * step.y + c * kSize, x + c * step.x + r * kSize, kSize);
+  } else {
+    for (std::int64_t c = 0; c < columns; ++c)
+      for (std::int64_t r = 0; r < rows; ++r) std::memcpy(y + r * step.y + c * kSize, x + c * step.x + r * kSize, kSize);
+  }
+}
+
+constexpr std::int64_t kNarrow = 8;    // below this (three colours) there are no lines to keep whole
+constexpr std::int64_t kStrip = 1024;  // long side of a narrow block
+/// Elements of other blocks each way: 16 KiB of buffer at most, half a first-level cache.
+template <int kSize> constexpr std::int64_t kSide = kSize == 8 ? 32 : 64;
+
+/// One block. It goes through a buffer, so that the lines of y are written one after the other, whole: with steps
+/// of a power of two the lines of a block share a few cache sets and would drive each other out half-written.
+template <int kSize> void transpose_block(char* y, const char* x, Steps step, std::int64_t rows, std::int64_t columns) {
+  if (rows < kNarrow || columns < kNarrow) return transpose_elements<kSize>(y, x, step, rows, columns);
+  constexpr std::int64_t kRow = kSide<kSize> * kSize;
+  alignas(64) char block[kSide<kSize> * kRow];
+  std::int64_t done = 0;  // columns
+  if (kSize == 4 && rows % 4 == 0) {
+    for (; done + 4 <= columns; done += 4)
+      for (std::int64_t r = 0; r < rows; r += 4)
+        transpose_4x4(block + r * kRow + done * kSize, kRow, x + done * step.x + r * kSize, step.x);
+  }
+  transpose_elements<kSize>(block + done * kSize, x + done * step.x, {kRow, step.x}, rows, columns - done);
+  for (std::int64_t r = 0; r < rows; ++r) std::memcpy(y + r * step.y, block + r * kRow, static_cast<std::size_t>(columns) * kSize);
 }
 
 /// The walk's innermost axis crosses x, its axis `along` runs along x: planes of 2-D transpositions.
 template <int kSize> void copy_planes(char* y, const char* x, const Walk& walk, int along) {
-  constexpr std::int64_t kSide = kLine / kSize;
-  const std::int64_t rows = walk.extent[along], columns = walk.extent[walk.rank - 1], x_step = walk.stride[walk.rank - 1];
+  const std::int64_t rows = walk.extent[along], columns = walk.extent[walk.rank - 1];
+  Steps step = {0, walk.stride[walk.rank - 1]};
   // The same walk in y, whose strides are those of its extents.
   Walk from, to;
   from.offset = walk.offset;
-  std::int64_t y_step = 0, bytes = kSize * walk.positions();
+  std::int64_t bytes = kSize * walk.positions();
   for (int a = 0; a < walk.rank; ++a) {
     bytes /= walk.extent[a];
-    if (a == along) y_step = bytes;
+    if (a == along) step.y = bytes;
     if (a == along || a == walk.rank - 1) continue;
     from.extent[from.rank] = to.extent[to.rank] = walk.extent[a];
     from.stride[from.rank++] = walk.stride[a];
     to.stride[to.rank++] = bytes;
   }
-  const std::int64_t bands = (rows + kSide - 1) / kSide, planes = from.positions();
-  const std::int64_t per_task = std::max<std::int64_t>(1, kTaskBytes / (kLine * columns));
+  const std::int64_t height = std::min(rows, columns < kNarrow ? kStrip : kSide<kSize>), width = rows < kNarrow ? kStrip : kSide<kSize>;
+  const std::int64_t bands = (rows + height - 1) / height, planes = from.positions();
+  const std::int64_t per_task = std::max<std::int64_t>(1, kTaskBytes / (height * columns * kSize));
   parallel_for((planes * bands + per_task - 1) / per_task, [&](std::int64_t task) {
     for (std::int64_t i = task * per_task, end = std::min(planes * bands, i + per_task); i < end; ++i) {
-      const std::int64_t plane = i / bands, r = i % bands * kSide;
-      const char* source = x + Cursor(from, plane).offset() + r * kSize;
-      char* target = y + Cursor(to, plane).offset() + r * y_step;
-      for (std::int64_t c = 0; c < columns; c += kSide)
-        transpose_block<kSize>(target + c * kSize, y_step, source + c * x_step, x_step, std::min(kSide, rows - r),
-                               std::min(kSide, columns - c));
+      const std::int64_t r = i % bands * height;
+      const char* const source = x + Cursor(from, i / bands).offset() + r * kSize;
+      char* const target = y + Cursor(to, i / bands).offset() + r * step.y;
+      for (std::int64_t c = 0; c < columns; c += width)
+        transpose_block<kSize>(target + c * kSize, source + c * step.x, step, std::min(height, rows - r), std::min(width, columns - c));
     }
   });
 }

@@ -1,0 +1,705 @@
+// The contrastive kernels against a naive oracle in f64: every anchor's softmax written out over its list of pairs. The oracle is a
+// template over its number type, so that dual numbers give the second order from the same lines.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gradus/kernels/contrastive.h>
+#include <gradus/kernels/cpu/isa.h>
+#include <gradus/kernels/parallel.h>
+
+using namespace gradus;
+
+namespace {
+
+using Index = std::int64_t;
+using Form = ContrastiveForm;
+constexpr double kInf = std::numeric_limits<double>::infinity();
+
+// ---- the oracle -----------------------------------------------------------------------------------------------------------------------
+
+/// a + a' e with e^2 = 0.
+struct Dual {
+  double value = 0, slope = 0;
+  Dual(double v = 0, double s = 0) : value(v), slope(s) {}
+  Dual& operator+=(Dual b) { return *this = {value + b.value, slope + b.slope}; }
+};
+Dual operator+(Dual a, Dual b) { return {a.value + b.value, a.slope + b.slope}; }
+Dual operator-(Dual a, Dual b) { return {a.value - b.value, a.slope - b.slope}; }
+Dual operator*(Dual a, Dual b) { return {a.value * b.value, a.slope * b.value + a.value * b.slope}; }
+Dual operator/(Dual a, Dual b) { return {a.value / b.value, (a.slope - a.value / b.value * b.slope) / b.value}; }
+Dual exp(Dual a) { return {std::exp(a.value), std::exp(a.value) * a.slope}; }
+Dual log1p(Dual a) { return {std::log1p(a.value), a.slope / (1 + a.value)}; }
+double value_of(double x) { return x; }
+double value_of(Dual x) { return x.value; }
+
+template <class S> struct Point {
+  std::vector<S> query, key;  // for NT-Xent key is a copy of query
+  S temperature;
+};
+
+/// One loss: its shape and its pairs.
+struct Problem {
+  Form form = Form::key_set;
+  Index rows = 0, columns = 0, dim = 0;
+  std::vector<Index> positive;
+  std::vector<std::uint8_t> mask;  // empty: all allowed
+  std::vector<double> dloss;
+
+  Index anchors() const { return form == Form::symmetric ? 2 * rows : rows; }
+  bool allowed(Index i, Index j) const { return mask.empty() || mask[std::size_t(i * columns + j)]; }
+};
+
+struct Pair {
+  Index i, j;
+};
+struct Anchor {
+  bool has_positive = false;
+  Pair positive{};
+  std::vector<Pair> negatives;
+};
+
+Anchor anchor_of(const Problem& p, Index a) {
+  const bool column = p.form == Form::symmetric && a >= p.rows;
+  Anchor out;
+  for (Index b = 0; b < (column ? p.rows : p.columns); ++b) {
+    const Pair pair = column ? Pair{b, a - p.rows} : Pair{a, b};
+    if (p.form == Form::nt_xent && a == b) continue;
+    if (!p.allowed(pair.i, pair.j)) continue;
+    const Index positive = p.form == Form::key_set ? p.positive[std::size_t(a)] : p.form == Form::nt_xent ? (a + p.rows / 2) % p.rows : pair.i;
+    if (pair.j != positive) out.negatives.push_back(pair);
+    else out.has_positive = true, out.positive = pair;
+  }
+  return out;
+}
+
+template <class S> struct Result {
+  std::vector<S> loss, lse, dquery, dkey;
+  S dtemperature = 0.0;
+};
+
+template <class S> S score(const Problem& p, const Point<S>& x, Pair pair) {
+  S sum = 0.0;
+  for (Index d = 0; d < p.dim; ++d) sum += x.query[std::size_t(pair.i * p.dim + d)] * x.key[std::size_t(pair.j * p.dim + d)];
+  return sum / x.temperature;
+}
+
+/// What a unit of d loss / d score of one pair does to the gradients.
+template <class S> void add_pair(Result<S>& r, const Problem& p, const Point<S>& x, Pair pair, S weight) {
+  S inner = 0.0;
+  for (Index d = 0; d < p.dim; ++d) {
+    const std::size_t q = std::size_t(pair.i * p.dim + d), k = std::size_t(pair.j * p.dim + d);
+    r.dquery[q] += weight * x.key[k] / x.temperature;
+    r.dkey[k] += weight * x.query[q] / x.temperature;
+    inner += x.query[q] * x.key[k];
+  }
+  r.dtemperature += S(0.0) - weight * inner / (x.temperature * x.temperature);
+}
+
+template <class S> void add_anchor(Result<S>& r, const Problem& p, const Point<S>& x, Index a, S dloss) {
+  using std::exp, std::log1p;
+  const Anchor anchor = anchor_of(p, a);
+  if (!anchor.has_positive && anchor.negatives.empty()) {
+    r.lse[std::size_t(a)] = -kInf;
+    return;
+  }
+  REQUIRE(anchor.has_positive);
+  const S positive = score(p, x, anchor.positive);
+  double top = 0;
+  std::vector<S> excess;
+  for (const Pair pair : anchor.negatives) excess.push_back(score(p, x, pair) - positive), top = std::max(top, value_of(excess.back()));
+  S sum = 0.0;  // of exp(excess - top)
+  for (const S& e : excess) sum += exp(e - S(top));
+  const S rest = exp(S(-top)), total = rest + sum;
+  r.loss[std::size_t(a)] = top == 0 ? log1p(sum) : log1p(rest + sum - S(1.0)) + S(top);
+  r.lse[std::size_t(a)] = positive + r.loss[std::size_t(a)];
+  for (std::size_t n = 0; n < excess.size(); ++n) add_pair(r, p, x, anchor.negatives[n], dloss * exp(excess[n] - S(top)) / total);
+  add_pair(r, p, x, anchor.positive, S(0.0) - dloss * sum / total);
+}
+
+template <class S> Result<S> oracle(const Problem& p, const Point<S>& x) {
+  Result<S> r;
+  r.loss.assign(std::size_t(p.anchors()), S(0.0)), r.lse = r.loss;
+  r.dquery.assign(x.query.size(), S(0.0)), r.dkey.assign(x.key.size(), S(0.0));
+  for (Index a = 0; a < p.anchors(); ++a) add_anchor(r, p, x, a, S(p.dloss[std::size_t(a)]));
+  if (p.form == Form::nt_xent)
+    for (std::size_t i = 0; i < r.dquery.size(); ++i) r.dquery[i] += r.dkey[i], r.dkey[i] = 0.0;
+  return r;
+}
+
+// ---- the kernels ----------------------------------------------------------------------------------------------------------------------
+
+/// Exactly the bytes asked for, between guards that must survive.
+class GuardedWorkspace {
+ public:
+  explicit GuardedWorkspace(std::size_t bytes) : bytes_(bytes), memory_(new (std::align_val_t(64)) unsigned char[bytes + 2 * kGuard]) {
+    std::memset(memory_, kByte, bytes + 2 * kGuard);  // as floats: about -1e-23, as an uninitialised read would be: not zero
+  }
+  GuardedWorkspace(const GuardedWorkspace&) = delete;
+  GuardedWorkspace& operator=(const GuardedWorkspace&) = delete;
+  ~GuardedWorkspace() {
+    bool intact = true;
+    for (std::size_t i = 0; i < kGuard; ++i) intact = intact && memory_[i] == kByte && memory_[kGuard + bytes_ + i] == kByte;
+    CHECK(intact);
+    operator delete[](memory_, std::align_val_t(64));
+  }
+  Workspace get() const { return {memory_ + kGuard, bytes_}; }
+
+ private:
+  static constexpr std::size_t kGuard = 256;
+  static constexpr unsigned char kByte = 0xFF;  // NaN in every float type
+  std::size_t bytes_;
+  unsigned char* memory_;
+};
+
+/// A vector of T seen as an array.
+template <class T> struct Field {
+  std::vector<T> values;
+  Shape shape;
+  explicit Field(const Shape& s, T value = T(0)) : values(std::size_t(s.elements()), value), shape(s) {}
+  Array out() { return {values.data(), &shape, dtype_of<T>}; }
+  ConstArray in() const { return {values.data(), &shape, dtype_of<T>}; }
+};
+
+template <class T> struct Run {
+  Problem p;
+  Field<T> query, key, temperature, dloss, loss, lse, dquery, dkey, dtemperature;
+  Field<T> u, v, w, ddloss, ddquery, ddkey, ddtemperature;
+  Field<Index> positive;
+  std::unique_ptr<bool[]> mask;
+  Shape mask_shape;
+
+  Run(const Problem& problem, const Point<double>& x)
+      : p(problem), query({p.rows, p.dim}), key({p.columns, p.dim}), temperature({1}), dloss({p.anchors()}), loss(dloss), lse(dloss), dquery(query),
+        dkey(key), dtemperature({1}), u(query), v(key), w({1}), ddloss(dloss), ddquery(query), ddkey(key), ddtemperature({1}), positive({p.rows}),
+        mask(new bool[p.mask.size()]), mask_shape({p.rows, p.columns}) {
+    std::copy(x.query.begin(), x.query.end(), query.values.begin());
+    std::copy(x.key.begin(), x.key.end(), key.values.begin());
+    std::copy(p.dloss.begin(), p.dloss.end(), dloss.values.begin());
+    std::copy(p.positive.begin(), p.positive.end(), positive.values.begin());
+    std::copy(p.mask.begin(), p.mask.end(), mask.get());
+    temperature.values[0] = T(x.temperature);
+  }
+
+  Contrastive operands() const {
+    Contrastive c;
+    c.form = p.form;
+    c.query = query.in();
+    c.key = nt_xent() ? query.in() : key.in();
+    c.temperature = temperature.in();
+    if (p.form == Form::key_set) c.positive_index = positive.in();
+    if (!p.mask.empty()) c.mask = {mask.get(), &mask_shape, DType::boolean};
+    return c;
+  }
+  bool nt_xent() const { return p.form == Form::nt_xent; }
+  void forward() {
+    const GuardedWorkspace w_(cpu::contrastive_workspace_bytes(operands()));
+    cpu::contrastive(loss.out(), lse.out(), operands(), w_.get());
+  }
+  void backward() {
+    const GuardedWorkspace w_(cpu::contrastive_backward_workspace_bytes(operands()));
+    cpu::contrastive_backward(dquery.out(), nt_xent() ? Array{} : dkey.out(), dtemperature.out(), dloss.in(), loss.in(), lse.in(), operands(), w_.get());
+  }
+  void double_backward() {
+    const GuardedWorkspace w_(cpu::contrastive_double_backward_workspace_bytes(operands()));
+    cpu::contrastive_double_backward(ddloss.out(), ddquery.out(), nt_xent() ? Array{} : ddkey.out(), ddtemperature.out(), u.in(),
+                                     nt_xent() ? ConstArray{} : v.in(), w.in(), dloss.in(), loss.in(), lse.in(), operands(), w_.get());
+  }
+  void all() { forward(), backward(), double_backward(); }
+  /// The operands as the kernel sees them, rounded to T.
+  Point<double> point() const {
+    Point<double> x;
+    x.query.assign(query.values.begin(), query.values.end());
+    x.key.assign(nt_xent() ? query.values.begin() : key.values.begin(), nt_xent() ? query.values.end() : key.values.end());
+    x.temperature = double(temperature.values[0]);
+    return x;
+  }
+};
+
+// ---- data -----------------------------------------------------------------------------------------------------------------------------
+
+std::vector<double> normals(std::size_t n, std::mt19937& rng, double scale = 1) {
+  std::normal_distribution<double> normal(0, scale);
+  std::vector<double> x(n);
+  for (double& v : x) v = normal(rng);
+  return x;
+}
+
+void normalize(std::vector<double>& x, Index dim) {
+  for (std::size_t row = 0; row + std::size_t(dim) <= x.size(); row += std::size_t(dim)) {
+    double sum = 0;
+    for (Index d = 0; d < dim; ++d) sum += x[row + std::size_t(d)] * x[row + std::size_t(d)];
+    for (Index d = 0; d < dim; ++d) x[row + std::size_t(d)] /= std::sqrt(sum);
+  }
+}
+
+/// Random unit rows, random upstream gradients of either sign.
+struct Sample {
+  Problem p;
+  Point<double> x;
+};
+Sample random_sample(Form form, Index rows, Index columns, Index dim, double temperature, unsigned seed) {
+  std::mt19937 rng(seed);
+  Sample s;
+  s.p.form = form, s.p.rows = rows, s.p.columns = columns, s.p.dim = dim;
+  s.x.query = normals(std::size_t(rows * dim), rng);
+  normalize(s.x.query, dim);
+  s.x.key = normals(std::size_t(columns * dim), rng);
+  normalize(s.x.key, dim);
+  if (form == Form::nt_xent) s.x.key = s.x.query;
+  s.x.temperature = temperature;
+  s.p.dloss = normals(std::size_t(s.p.anchors()), rng, 1.0 / double(std::max<Index>(1, rows)));
+  for (Index i = 0; i < rows; ++i) s.p.positive.push_back(columns ? Index(rng() % std::size_t(columns)) : 0);
+  return s;
+}
+
+/// Forbids pairs at random, never a positive; row 1 keeps its positive alone, row 2 nothing.
+void add_mask(Sample& s, unsigned seed) {
+  std::mt19937 rng(seed);
+  Problem& p = s.p;
+  p.mask.assign(std::size_t(p.rows * p.columns), 0);
+  for (Index i = 0; i < p.rows; ++i)
+    for (Index j = 0; j < p.columns; ++j) {
+      const bool positive = j == (p.form == Form::symmetric ? i : p.positive[std::size_t(i)]);
+      const bool isolated = p.form == Form::symmetric && (j == 1 || j == 2);
+      p.mask[std::size_t(i * p.columns + j)] = i == 2 || (isolated && j == 2) ? 0 : positive ? 1 : i == 1 || isolated ? 0 : rng() % 3 > 0;
+    }
+}
+
+template <class T> double largest(const std::vector<T>& x) {
+  double top = 0;
+  for (const T& v : x) top = std::max(top, std::abs(double(v)));
+  return top;
+}
+
+/// max |a - b| / max |b|
+template <class T> double error(const std::vector<T>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (double(a[i]) == b[i]) continue;  // infinities too
+    const double e = std::abs(double(a[i]) - b[i]);
+    worst = std::isnan(e) ? kInf : std::max(worst, e);
+  }
+  return worst == 0 ? 0 : worst / std::max(largest(b), 1e-30);
+}
+double error(double a, double b) { return std::abs(a - b) / std::max(std::abs(b), 1e-30); }
+
+template <class T> constexpr double kTolerance = sizeof(T) == 4 ? 3e-5 : 1e-12;
+
+template <class T> void check_first_order(const Run<T>& r, double tolerance) {
+  const Result<double> want = oracle(r.p, r.point());
+  CHECK(error(r.loss.values, want.loss) < tolerance);
+  CHECK(error(r.lse.values, want.lse) < tolerance);
+  CHECK(error(r.dquery.values, want.dquery) < tolerance);
+  if (!r.nt_xent()) CHECK(error(r.dkey.values, want.dkey) < tolerance);
+  double scale = 0;  // dtemperature is a sum with cancellation: judge it by its terms
+  for (std::size_t i = 0; i < want.dquery.size(); ++i) scale += std::abs(want.dquery[i] * double(r.query.values[i]));
+  CHECK(std::abs(double(r.dtemperature.values[0]) - want.dtemperature) <= tolerance * (1e-30 + scale / r.point().temperature));
+}
+
+template <class T> void check_second_order(Run<T>& r, double tolerance) {
+  std::mt19937 rng(99);
+  const auto fill = [&](std::vector<T>& x) {
+    for (T& v : x) v = T(std::normal_distribution<double>()(rng));
+  };
+  fill(r.u.values), fill(r.v.values), fill(r.w.values);
+  r.double_backward();
+  const Point<double> at = r.point();
+  Point<Dual> x;
+  for (std::size_t i = 0; i < at.query.size(); ++i) x.query.emplace_back(at.query[i], double(r.u.values[i]));
+  for (std::size_t i = 0; i < at.key.size(); ++i) x.key.emplace_back(at.key[i], double(r.nt_xent() ? r.u.values[i] : r.v.values[i]));
+  x.temperature = Dual(at.temperature, double(r.w.values[0]));
+  const Result<Dual> want = oracle(r.p, x);
+  const auto slopes = [](const std::vector<Dual>& d) {
+    std::vector<double> s;
+    for (const Dual& v : d) s.push_back(v.slope);
+    return s;
+  };
+  CHECK(error(r.ddloss.values, slopes(want.loss)) < tolerance);
+  CHECK(error(r.ddquery.values, slopes(want.dquery)) < tolerance);
+  if (!r.nt_xent()) CHECK(error(r.ddkey.values, slopes(want.dkey)) < tolerance);
+  CHECK(error(double(r.ddtemperature.values[0]), want.dtemperature.slope) < 100 * tolerance);
+}
+
+template <class T> void check_against_oracle(const Sample& s, double tolerance = kTolerance<T>) {
+  CAPTURE(int(s.p.form));
+  CAPTURE(s.p.rows);
+  CAPTURE(s.p.columns);
+  CAPTURE(s.p.dim);
+  CAPTURE(s.x.temperature);
+  Run<T> r(s.p, s.x);
+  r.forward();
+  r.backward();
+  check_first_order(r, tolerance);
+  check_second_order(r, 3 * tolerance);
+}
+
+template <class F> void on_every_isa(const F& f) {
+  const cpu::Isa best = cpu::chosen_isa();
+  for (const cpu::Isa isa : {cpu::Isa::baseline, cpu::Isa::avx2}) {
+    if (isa > best) continue;
+    CAPTURE(int(isa));
+    cpu::force_isa(isa);
+    f();
+  }
+  cpu::force_isa(best);
+}
+
+}  // namespace
+
+TEST_CASE("contrastive: value and both orders of gradient agree with the oracle in every form and size") {
+  on_every_isa([] {
+    // Around the register tile (6 x 16), the tile (48 to 144) and the depth of a slice (256).
+    for (const Index n : {2, 3, 7, 16, 47, 48, 50, 97, 150}) {
+      const Index dim = n == 3 ? 1 : n == 50 ? 300 : n + 2;
+      check_against_oracle<double>(random_sample(Form::key_set, n, 2 * n + 1, dim, 0.2, 10));
+      check_against_oracle<double>(random_sample(Form::key_set, 2 * n + 5, n, dim, 0.2, 11));
+      check_against_oracle<double>(random_sample(Form::symmetric, n, n, dim, 0.2, 12));
+      check_against_oracle<double>(random_sample(Form::nt_xent, 2 * n, 2 * n, dim, 0.2, 13));
+      check_against_oracle<float>(random_sample(Form::key_set, n, 2 * n + 1, dim, 0.2, 14));
+      check_against_oracle<float>(random_sample(Form::symmetric, n, n, dim, 0.2, 15));
+      check_against_oracle<float>(random_sample(Form::nt_xent, 2 * n, 2 * n, dim, 0.2, 16));
+    }
+  });
+}
+
+TEST_CASE("contrastive: more tiles than groups, and single rows") {
+  check_against_oracle<float>(random_sample(Form::nt_xent, 2600, 2600, 5, 0.3, 20));  // 19 tiles in 15 groups
+  check_against_oracle<float>(random_sample(Form::key_set, 1, 2500, 9, 0.3, 21));
+  check_against_oracle<float>(random_sample(Form::key_set, 2500, 1, 9, 0.3, 22));     // no negatives: all zero
+  check_against_oracle<double>(random_sample(Form::symmetric, 1700, 1700, 3, 0.3, 23));
+  check_against_oracle<double>(random_sample(Form::symmetric, 1, 1, 3, 0.3, 24));
+}
+
+TEST_CASE("contrastive: masks") {
+  on_every_isa([] {
+    for (const Index n : {5, 33, 160}) {
+      for (const Form form : {Form::key_set, Form::symmetric}) {
+        Sample s = random_sample(form, n, form == Form::symmetric ? n : n + 20, 17, 0.1, 30);
+        add_mask(s, 31);
+        check_against_oracle<double>(s);
+        check_against_oracle<float>(s);
+        Run<float> r(s.p, s.x);
+        CHECK(cpu::unreachable_positive(r.operands()) == -1);
+        r.all();
+        for (const Index row : {1, 2}) {  // the positive alone, and nothing at all
+          CHECK(r.loss.values[std::size_t(row)] == 0);
+          for (Index d = 0; d < 17; ++d) CHECK(r.dquery.values[std::size_t(row * 17 + d)] == 0);
+          CHECK(r.ddloss.values[std::size_t(row)] == 0);
+        }
+        CHECK(r.lse.values[2] == -kInf);
+      }
+    }
+  });
+}
+
+TEST_CASE("contrastive: a masked positive beside an allowed negative is found and costs infinity") {
+  Sample s = random_sample(Form::key_set, 6, 9, 4, 0.1, 40);
+  s.p.mask.assign(54, 1);
+  s.p.mask[std::size_t(3 * 9 + s.p.positive[3])] = 0;
+  Run<double> r(s.p, s.x);
+  CHECK(cpu::unreachable_positive(r.operands()) == 3);
+  r.forward();
+  CHECK(r.loss.values[3] == kInf);
+  CHECK(std::isfinite(r.loss.values[2]));
+
+  Sample clip = random_sample(Form::symmetric, 5, 5, 4, 0.1, 41);
+  clip.p.mask.assign(25, 1);
+  for (Index j = 0; j < 5; ++j) clip.p.mask[std::size_t(2 * 5 + j)] = 0;  // row 2 has nothing, but column 2 has negatives
+  CHECK(cpu::unreachable_positive(Run<double>(clip.p, clip.x).operands()) == 5 + 2);
+  for (Index i = 0; i < 5; ++i) clip.p.mask[std::size_t(i * 5 + 2)] = 0;
+  CHECK(cpu::unreachable_positive(Run<double>(clip.p, clip.x).operands()) == -1);
+}
+
+TEST_CASE("contrastive: finite differences of the loss and of the gradient") {
+  for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent}) {
+    CAPTURE(int(form));
+    const Sample s = random_sample(form, 8, form == Form::key_set ? 11 : 8, 5, 0.4, 50);
+    Run<double> at(s.p, s.x);
+    std::mt19937 rng(51);
+    at.u.values = normals(40, rng), at.v.values = normals(at.v.values.size(), rng), at.w.values = normals(1, rng);
+    at.all();
+    const auto loss_of = [&](const Point<double>& x, std::vector<double> dloss) {
+      Run<double> r(s.p, x);
+      r.forward();
+      double sum = 0;
+      for (std::size_t a = 0; a < dloss.size(); ++a) sum += dloss[a] * r.loss.values[a];
+      return sum;
+    };
+    const auto phi_of = [&](const Point<double>& x, const std::vector<double>& dloss) {  // <u, dquery> + <v, dkey> + w dtemperature
+      Run<double> r(s.p, x);
+      r.dloss.values = dloss;
+      r.forward(), r.backward();
+      double sum = at.w.values[0] * r.dtemperature.values[0];
+      for (std::size_t i = 0; i < r.dquery.values.size(); ++i) sum += at.u.values[i] * r.dquery.values[i];
+      if (form != Form::nt_xent)
+        for (std::size_t i = 0; i < r.dkey.values.size(); ++i) sum += at.v.values[i] * r.dkey.values[i];
+      return sum;
+    };
+    const double step = 1e-5;
+    const auto check = [&](const auto& f, const auto& moved, double want) {
+      const double slope = (f(moved(step), s.p.dloss) - f(moved(-step), s.p.dloss)) / (2 * step);
+      CHECK(slope == doctest::Approx(want).epsilon(1e-6).scale(1e-2));
+    };
+    for (std::size_t i = 0; i < 40; i += 3) {
+      const auto moved = [&](double h) { Point<double> x = s.x; x.query[i] += h; return x; };
+      check(loss_of, moved, at.dquery.values[i]);
+      check(phi_of, moved, at.ddquery.values[i]);
+    }
+    for (std::size_t i = 0; form != Form::nt_xent && i < s.x.key.size(); i += 3) {
+      const auto moved = [&](double h) { Point<double> x = s.x; x.key[i] += h; return x; };
+      check(loss_of, moved, at.dkey.values[i]);
+      check(phi_of, moved, at.ddkey.values[i]);
+    }
+    const auto warmer = [&](double h) { Point<double> x = s.x; x.temperature += h; return x; };
+    check(loss_of, warmer, at.dtemperature.values[0]);
+    check(phi_of, warmer, at.ddtemperature.values[0]);
+    for (std::size_t a = 0; a < s.p.dloss.size(); ++a) {  // Phi is linear in dloss
+      std::vector<double> dloss(s.p.dloss.size(), 0.0);
+      dloss[a] = 1;
+      CHECK(phi_of(s.x, dloss) == doctest::Approx(at.ddloss.values[a]).epsilon(1e-10).scale(1e-3));
+    }
+  }
+}
+
+TEST_CASE("contrastive: exact values") {
+  const auto mean = [](const Run<float>& r) {
+    double sum = 0;
+    for (const float l : r.loss.values) sum += double(l);
+    return sum / double(r.loss.values.size());
+  };
+  SUBCASE("NT-Xent of constant rows: log(2N - 1)") {
+    for (const Index n : {2, 100, 700}) {
+      Sample s = random_sample(Form::nt_xent, 2 * n, 2 * n, 6, 0.07, 60);
+      std::fill(s.x.query.begin(), s.x.query.end(), std::sqrt(1.0 / 6));
+      Run<float> r(s.p, s.x);
+      r.forward();
+      CHECK(mean(r) == doctest::Approx(std::log(2.0 * double(n) - 1)).epsilon(1e-6));
+    }
+  }
+  SUBCASE("NT-Xent of N orthogonal pairs of equal views: log(1 + (2N - 2) exp(-1/T))") {
+    Sample s = random_sample(Form::nt_xent, 8, 8, 4, 0.5, 61);
+    for (Index i = 0; i < 8; ++i)
+      for (Index d = 0; d < 4; ++d) s.x.query[std::size_t(i * 4 + d)] = i % 4 == d;
+    Run<float> r(s.p, s.x);
+    r.forward();
+    CHECK(mean(r) == doctest::Approx(0.594438).epsilon(1e-6));
+  }
+  SUBCASE("InfoNCE with K orthogonal negatives: log(1 + K exp(-1/T))") {
+    Sample s = random_sample(Form::key_set, 1, 8, 8, 0.3, 62);
+    for (Index j = 0; j < 8; ++j)
+      for (Index d = 0; d < 8; ++d) s.x.key[std::size_t(j * 8 + d)] = j == d;
+    s.p.positive[0] = 5;
+    for (Index d = 0; d < 8; ++d) s.x.query[std::size_t(d)] = d == 5;
+    Run<float> r(s.p, s.x);
+    r.forward();
+    CHECK(mean(r) == doctest::Approx(std::log1p(7 * std::exp(-1 / 0.3))).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("contrastive: aligned pairs keep their gradient's relative accuracy in f32 down to tiny temperatures") {
+  // The positives all but agree: the loss falls to 1e-28 and below, and with p - 1 the gradient would be noise.
+  struct Line {
+    double temperature, noise, tolerance;
+  };
+  for (const Line line : {Line{0.07, 0.01, 4e-6}, Line{0.01, 0.01, 3e-5}, Line{0.005, 0.02, 6e-5}})
+    for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent}) {
+      CAPTURE(line.temperature);
+      CAPTURE(int(form));
+      Sample s = random_sample(form, 256, 256, 128, line.temperature, 70);
+      std::mt19937 rng(71);
+      std::vector<double>& other = form == Form::nt_xent ? s.x.query : s.x.key;
+      const Index shift = form == Form::nt_xent ? 128 : 0;
+      for (Index i = 0; i < 256 - shift; ++i)
+        for (Index d = 0; d < 128; ++d)
+          other[std::size_t((i + shift) * 128 + d)] = s.x.query[std::size_t(i * 128 + d)] + std::normal_distribution<double>(0, line.noise)(rng);
+      normalize(other, 128);
+      for (Index i = 0; i < 256; ++i) s.p.positive[std::size_t(i)] = i, s.p.dloss[std::size_t(i)] = 1.0 / 256;
+      for (double& g : s.p.dloss) g = 1.0 / 256;
+      Run<float> r(s.p, s.x);
+      r.forward(), r.backward();
+      const Result<double> want = oracle(r.p, r.point());
+      const double e = error(r.dquery.values, want.dquery);
+      MESSAGE("temperature " << line.temperature << ", form " << int(form) << ": loss " << want.loss[0] << ", gradient error " << e);
+      CHECK(e < line.tolerance);
+      CHECK(error(r.loss.values, want.loss) < line.tolerance);
+    }
+}
+
+TEST_CASE("contrastive: unaligned pairs at temperatures where exp overflows, and anchors of very different scale") {
+  for (const double temperature : {0.01, 0.005, 0.001}) {
+    for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent}) {
+      Sample s = random_sample(form, 100, 100, 12, temperature, 80);
+      check_against_oracle<double>(s, 1e-10);
+      for (std::size_t i = 0; i < s.x.query.size(); ++i) s.x.query[i] *= i / 12 % 3 == 0 ? 5 : i / 12 % 3 == 1 ? 1 : 0.01;
+      if (form == Form::nt_xent) s.x.key = s.x.query;
+      check_against_oracle<double>(s, 1e-9);
+      Run<float> r(s.p, s.x);  // one exponential cannot serve a tile here
+      r.forward(), r.backward();
+      check_first_order(r, 2e-2 / temperature * 1e-3);
+    }
+  }
+}
+
+TEST_CASE("contrastive: NaN stays with the anchors that see it, infinity gives NaN, nothing else is disturbed") {
+  for (const double bad : {double(NAN), kInf}) {
+    Sample s = random_sample(Form::key_set, 40, 60, 8, 0.2, 90);
+    s.x.query[std::size_t(7 * 8)] = bad;
+    Run<float> r(s.p, s.x);
+    r.forward();
+    for (Index i = 0; i < 40; ++i) CHECK(std::isnan(r.loss.values[std::size_t(i)]) == (i == 7));
+    s = random_sample(Form::symmetric, 40, 40, 8, 0.2, 91);
+    s.x.key[std::size_t(9 * 8)] = double(NAN);
+    Run<float> clip(s.p, s.x);
+    clip.forward();
+    for (Index j = 0; j < 40; ++j) {
+      CHECK(std::isnan(clip.loss.values[std::size_t(j)]));  // every query sees key 9
+      CHECK(std::isnan(clip.loss.values[std::size_t(40 + j)]) == (j == 9));
+    }
+    clip.backward();
+    CHECK(std::isnan(clip.dquery.values[0]));
+  }
+  Sample s = random_sample(Form::key_set, 4, 30, 8, 0.2, 92);
+  s.p.positive.assign(4, 3);
+  s.p.mask.assign(120, 1);
+  for (Index i = 0; i < 4; ++i) s.p.mask[std::size_t(i * 30 + 20)] = 0;
+  Run<float> clean(s.p, s.x);
+  clean.forward();
+  s.x.key[std::size_t(20 * 8)] = double(NAN);  // forbidden to all
+  Run<float> r(s.p, s.x);
+  r.forward();
+  CHECK(r.loss.values == clean.loss.values);
+}
+
+TEST_CASE("contrastive: empty sizes") {
+  struct Size {
+    Index rows, columns, dim;
+  };
+  for (const auto [rows, columns, dim] : {Size{0, 5, 4}, Size{0, 0, 4}, Size{5, 0, 4}, Size{5, 5, 0}, Size{0, 0, 0}}) {
+    Sample s = random_sample(Form::key_set, rows, columns, dim, 0.5, 100);
+    Run<float> r(s.p, s.x);
+    r.all();
+    for (const float l : r.loss.values) CHECK(l == doctest::Approx(columns ? std::log(double(columns)) : 0));
+    if (columns == 0)
+      for (const float l : r.lse.values) CHECK(l == -kInf);
+    CHECK(r.dtemperature.values[0] == 0);
+    if (rows != columns) continue;
+    Sample clip = random_sample(Form::symmetric, rows, rows, dim, 0.5, 101);
+    Run<double>(clip.p, clip.x).all();
+    Sample pairs = random_sample(Form::nt_xent, 2 * rows, 2 * rows, dim, 0.5, 102);
+    Run<double>(pairs.p, pairs.x).all();
+  }
+}
+
+TEST_CASE("contrastive: the bits do not depend on the number of threads") {
+  for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent}) {
+    const Sample s = random_sample(form, 700, form == Form::key_set ? 1500 : 700, 33, 0.1, 110);
+    Run<float> alone(s.p, s.x);
+    std::mt19937 rng(111);
+    for (Field<float>* f : {&alone.u, &alone.v, &alone.w})
+      for (float& v : f->values) v = float(std::normal_distribution<double>()(rng));
+    Run<float> shared(s.p, s.x);
+    shared.u = alone.u, shared.v = alone.v, shared.w = alone.w;
+    alone.all();
+    for (const int threads : {2, 3, 8}) {
+      ThreadPool pool(threads);
+      const PoolScope scope(pool);
+      shared.all();
+      CHECK(shared.loss.values == alone.loss.values);
+      CHECK(shared.lse.values == alone.lse.values);
+      CHECK(shared.dquery.values == alone.dquery.values);
+      CHECK(shared.dkey.values == alone.dkey.values);
+      CHECK(shared.dtemperature.values == alone.dtemperature.values);
+      CHECK(shared.ddloss.values == alone.ddloss.values);
+      CHECK(shared.ddquery.values == alone.ddquery.values);
+      CHECK(shared.ddkey.values == alone.ddkey.values);
+      CHECK(shared.ddtemperature.values == alone.ddtemperature.values);
+    }
+  }
+}
+
+TEST_CASE("contrastive: instruction sets agree to rounding") {
+  const Sample s = random_sample(Form::nt_xent, 300, 300, 64, 0.1, 120);
+  std::vector<std::vector<double>> gradients;
+  on_every_isa([&] {
+    Run<float> r(s.p, s.x);
+    r.forward(), r.backward();
+    gradients.emplace_back(r.dquery.values.begin(), r.dquery.values.end());
+  });
+  for (const auto& g : gradients) CHECK(error(g, gradients[0]) < 1e-5);
+}
+
+TEST_CASE("contrastive: a permutation of the samples permutes losses and gradients") {
+  const Index n = 90, dim = 11;
+  const Sample s = random_sample(Form::nt_xent, 2 * n, 2 * n, dim, 0.2, 130);
+  std::vector<Index> order(std::size_t(n), 0);
+  for (Index i = 0; i < n; ++i) order[std::size_t(i)] = i;
+  std::mt19937 rng(131);
+  std::shuffle(order.begin(), order.end(), rng);
+  const auto source = [&](Index row) { return order[std::size_t(row % n)] + row / n * n; };
+  Sample moved = s;
+  for (Index row = 0; row < 2 * n; ++row) {
+    moved.p.dloss[std::size_t(row)] = s.p.dloss[std::size_t(source(row))];
+    std::copy_n(s.x.query.begin() + source(row) * dim, dim, moved.x.query.begin() + row * dim);
+  }
+  Run<double> a(s.p, s.x), b(moved.p, moved.x);
+  a.forward(), a.backward(), b.forward(), b.backward();
+  for (Index row = 0; row < 2 * n; ++row) {
+    CHECK(b.loss.values[std::size_t(row)] == doctest::Approx(a.loss.values[std::size_t(source(row))]).epsilon(1e-12));
+    for (Index d = 0; d < dim; ++d)
+      CHECK(b.dquery.values[std::size_t(row * dim + d)] == doctest::Approx(a.dquery.values[std::size_t(source(row) * dim + d)]).epsilon(1e-10));
+  }
+}
+
+TEST_CASE("contrastive: scratch obeys 64 (B + M) bytes and 1 MiB a thread, and does not grow with B M") {
+  const auto worst = [](Form form, DType dtype, Index rows, Index columns, Index dim) {
+    const Shape q{rows, dim}, k{columns, dim};
+    Contrastive x;
+    x.form = form, x.query = {nullptr, &q, dtype}, x.key = {nullptr, &k, dtype};
+    return std::max({cpu::contrastive_workspace_bytes(x), cpu::contrastive_backward_workspace_bytes(x), cpu::contrastive_double_backward_workspace_bytes(x)});
+  };
+  for (const int threads : {1, 4, 64})
+    for (const DType dtype : {DType::f32, DType::f64})
+      for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent})
+        for (const Index rows : {1, 100, 8192, 1 << 20})
+          for (const Index dim : {1, 128, 768, 100000}) {
+            ThreadPool pool(std::min(threads, 2));  // more threads than tasks must not ask for more: see below
+            const PoolScope scope(pool);
+            const Index columns = form == Form::key_set ? 4 * rows : rows;
+            const std::size_t saved = 2 * size_of(dtype) * std::size_t(form == Form::symmetric ? 2 * rows : rows);
+            CHECK(worst(form, dtype, rows, columns, dim) + saved <= std::size_t(64 * (rows + columns)) + (std::size_t(pool.threads()) << 20));
+          }
+  const std::size_t one = worst(Form::symmetric, DType::f32, 100000, 100000, 64), two = worst(Form::symmetric, DType::f32, 200000, 200000, 64);
+  CHECK(two <= 2 * one);
+}
+
+TEST_CASE("contrastive: absent outputs and cotangents") {
+  const Sample s = random_sample(Form::key_set, 60, 130, 20, 0.2, 140);
+  Run<double> r(s.p, s.x);
+  std::mt19937 rng(141);
+  r.u.values = normals(r.u.values.size(), rng);
+  r.forward(), r.backward();  // v = w = 0
+  r.v.values.assign(r.v.values.size(), 0);
+  r.double_backward();
+  Run<double> part(s.p, s.x);
+  part.loss = r.loss, part.lse = r.lse, part.u = r.u;
+  const GuardedWorkspace w(std::max(cpu::contrastive_backward_workspace_bytes(r.operands()), cpu::contrastive_double_backward_workspace_bytes(r.operands())));
+  cpu::contrastive_backward(part.dquery.out(), {}, {}, r.dloss.in(), r.loss.in(), r.lse.in(), part.operands(), w.get());
+  CHECK(part.dquery.values == r.dquery.values);
+  cpu::contrastive_backward({}, part.dkey.out(), part.dtemperature.out(), r.dloss.in(), r.loss.in(), r.lse.in(), part.operands(), w.get());
+  CHECK(part.dkey.values == r.dkey.values);
+  CHECK(part.dtemperature.values[0] == doctest::Approx(r.dtemperature.values[0]).epsilon(1e-12));
+  cpu::contrastive_double_backward(part.ddloss.out(), part.ddquery.out(), {}, {}, part.u.in(), {}, {}, r.dloss.in(), r.loss.in(), r.lse.in(),
+                                   part.operands(), w.get());
+  CHECK(error(part.ddloss.values, r.ddloss.values) < 1e-14);
+  CHECK(error(part.ddquery.values, r.ddquery.values) < 1e-14);
+}
