@@ -45,8 +45,7 @@ struct InnerLoopGradient {
 ///
 /// initial: theta_0. shared: phi, tensors that the losses capture and that are learned too. rates: one learned rate per initial tensor
 /// (any shape that broadcasts to it) in place of config.inner_lr, or none. Throws GradientError when the query loss does not depend on
-/// the adapted parameters, or when second order is configured and the inner gradient was cut from the graph (a detached inner loop);
-/// ValueError for inner_steps < 1 or a wrong number of rates.
+/// the initial parameters (a detached inner loop), ValueError for inner_steps < 1 or a wrong number of rates.
 ///
 ///     auto g = inner_loop_gradient(support_loss, query_loss, model.parameters(), {}, {}, {.inner_lr = 0.01, .inner_steps = 5});
 InnerLoopGradient inner_loop_gradient(const InnerLoss& support_loss, const InnerLoss& query_loss, const TensorList& initial, const TensorList& shared,

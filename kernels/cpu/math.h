@@ -285,6 +285,9 @@ GRADUS_INLINE Vec<double> pow_of_floats(Vec<double> a, Vec<double> b) {
 GRADUS_INLINE Vec<float> pow(Vec<float> a, Vec<float> b) {
   return in_double([](Vec<double> u, Vec<double> v) { return pow_of_floats(u, v); }, a, b);
 }
+GRADUS_INLINE Vec<float> pow(Vec<float> a, double b) {
+  return in_double([=](Vec<double> u) { return pow_of_floats(u, Vec<double>(b)); }, a);
+}
 
 // ---- f64 lane by lane, from the C library -----------------------------------------------------------------------------------------------
 
@@ -304,5 +307,6 @@ GRADUS_INLINE Vec<double> cos(Vec<double> x) {
 GRADUS_INLINE Vec<double> pow(Vec<double> a, Vec<double> b) {
   return by_lane([](double u, double v) { return __builtin_pow(u, v); }, a, b);
 }
+GRADUS_INLINE Vec<double> pow(Vec<double> a, double b) { return pow(a, Vec<double>(b)); }
 
 }  // namespace gradus::inline v0::cpu::GRADUS_ISA

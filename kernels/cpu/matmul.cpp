@@ -108,15 +108,18 @@ template <class T, int M> void multiply_thin(const Product<T>& g) {
 template <class T, int M, int G, bool Whole>
 GRADUS_INLINE void multiply_add_block(Vec<T> (&acc)[G][M], Size skip, const T* a, Size row, Size depth, const T* b, Size ldb, Size last) {
   constexpr int W = Vec<T>::W;
+  T columns[W][G * W];  // through memory: the registers of one vector of columns at a time are all there are
   GRADUS_UNROLL for (int g = 0; g < G; ++g) {
     Vec<T> v[W];
     GRADUS_UNROLL for (int c = 0; c < W; ++c) v[c] = Vec<T>::load(b + (Whole ? g * W + c : smaller(g * W + c, last)) * ldb);
     transpose(v);
-    GRADUS_UNROLL for (int p = 0; p < W; ++p) {
-      if (p < skip) continue;
-      GRADUS_UNROLL for (int i = 0; i < M; ++i) acc[g][i] = fma(Vec<T>(a[i * row + p * depth]), v[p], acc[g][i]);
-    }
+    GRADUS_UNROLL for (int p = 0; p < W; ++p) v[p].store(columns[p] + g * W);
   }
+  for (Size p = skip; p < W; ++p)
+    GRADUS_UNROLL for (int i = 0; i < M; ++i) {
+      const Vec<T> ai(a[i * row + p * depth]);
+      GRADUS_UNROLL for (int g = 0; g < G; ++g) acc[g][i] = fma(ai, Vec<T>::load(columns[p] + g * W), acc[g][i]);
+    }
 }
 
 /// The same over p in [0, k), k >= W.

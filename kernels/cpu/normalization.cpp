@@ -4,8 +4,8 @@
 // vectors run along a plane. Columns (smaller inner, down to [N, C]): a group is several channels, kFewColumns to kColumns adjacent
 // numbers of a row, vectors run across columns, and the columns of one channel are merged at the end.
 //
-// Sums are taken in T within a block of at most a few thousand numbers and in double across blocks. A group that fits the cache is
-// reduced and then written at once; larger ones are all reduced first, then written row after row, as memory likes it.
+// Sums are taken in T within a block of at most a few thousand numbers and in double across blocks. Reductions go group by group; results
+// are written row after row, as memory likes it (group by group, from the cache, is slower even where a channel fits).
 
 #include <gradus/kernels/cpu/normalization_table.h>
 #include <gradus/kernels/cpu/simd.h>
@@ -15,13 +15,11 @@ namespace {
 
 using Index = std::int64_t;
 
-inline constexpr Index kColumns = 512;      // at most so many in a group: rows far apart are still read in runs of 2 KiB
+inline constexpr Index kColumns = 1024;     // at most so many in a group: rows far apart are still read in runs of 4 KiB
 inline constexpr Index kFewColumns = 64;    // at least so many, where the row has them: four cache lines of f32
 inline constexpr Index kRows = 64;          // of a block of columns
 inline constexpr Index kPlaneBlock = 4096;  // numbers of a block of a plane: 16 KiB of f32, the second pass reads L1
 inline constexpr Index kChunk = 1 << 15;    // numbers that are worth a thread's while
-inline constexpr Index kCached = 1 << 17;   // numbers of a group that stay in a second-level cache: 512 KiB of f32
-
 Index least(Index a, Index b) { return a < b ? a : b; }
 Index blocks(Index n, Index size) { return (n + size - 1) / size; }
 template <class T> T* optional(const Array& a) { return a.data ? a.as<T>() : nullptr; }
@@ -48,7 +46,7 @@ struct Group {
 /// An eighth of a narrow row, so that threads find work.
 Index channels_per_group(const Layout& l) {
   if (l.planes() || l.inner == 0) return 1;
-  const Index eighth = l.row() / 8, wide = eighth < kFewColumns ? kFewColumns : least(eighth, kColumns);
+  const Index eighth = l.row() / 8, wide = eighth < 128 ? 128 : least(eighth, kColumns);
   return wide / l.inner;
 }
 
@@ -68,16 +66,6 @@ template <class F> void for_each_tile(const Layout& l, const F& f) {
   parallel_for(blocks(l.n, rows), [&](Index b) {
     for (Index c = 0; c < l.c; c += fit) f(Group{l, c, least(fit, l.c - c), b * rows, least(l.n, (b + 1) * rows)});
   });
-}
-
-/// reduce(group) for all groups, and apply(group) for all numbers, which may use what reduce has stored for its channels.
-template <class R, class A> void reduce_then_apply(const Layout& l, Index arrays, const R& reduce, const A& apply) {
-  if (l.count() * channels_per_group(l) * arrays <= kCached) {
-    for_each_group(l, [&](const Group& g) { reduce(g), apply(g); });
-  } else {
-    for_each_group(l, reduce);
-    for_each_tile(l, apply);
-  }
 }
 
 /// What a channel does to its numbers: slope (x - mean) + shift, and in the backward pass + scale dy.
@@ -131,46 +119,38 @@ template <class Sum, class T, class F, class... In> GRADUS_INLINE auto sum_run(I
 
 // ---- sums down columns ---------------------------------------------------------------------------------------------------------------
 
-// A group of at least W columns is covered by whole vectors. The last one overlaps its neighbour: columns are independent, so it only
-// writes the same values again. A group of fewer columns is one partial vector.
-template <class T> GRADUS_INLINE Index start_of(Index j, Index width) {
-  const Index last = width - Vec<T>::W;
-  return j < last ? j : last < 0 ? 0 : last;
-}
-template <bool kWhole, class T> GRADUS_INLINE Vec<T> load_lanes(const T* x, Index width) {
-  if constexpr (kWhole) return Vec<T>::load(x);
-  else return load_partial(x, width, T(0));
-}
-template <bool kWhole, class T> GRADUS_INLINE void store_lanes(Vec<T> v, T* y, Index width) {
-  if constexpr (kWhole) v.store(y);
-  else store_partial(v, y, width);
-}
+/// A pair of sums for each column of a group.
+template <class T> struct ColumnSums {
+  T a[kColumns], b[kColumns];
 
-/// A pair of numbers for each column of a group.
-template <class T> struct ColumnSums { T a[kColumns], b[kColumns]; };
+  GRADUS_INLINE Pair<T> load(Index j) const { return {Vec<T>::load(a + j), Vec<T>::load(b + j)}; }
+  GRADUS_INLINE void store(Index j, Pair<T> p) { p.a.store(a + j), p.b.store(b + j); }
+};
 
-/// The sums over `rows` rows of f(j, x[i, j]...), a Pair, for every column j. Four vectors at a time: whole cache lines, and four chains
-/// hide the latency of an addition.
-template <bool kWhole, class T, class F, class... In>
-GRADUS_INLINE void sum_columns_by(ColumnSums<T>& to, Index rows, const Group& g, const F& f, const In*... x) {
+/// to += the sum over `rows` adjacent rows of f(j, x[row, j]...), a Pair. The last vector overlaps its neighbour: it starts from the same
+/// sums and only writes the same values again. Groups of fewer columns than a vector has lanes are one partial vector.
+template <class T, class F, class... In>
+GRADUS_INLINE void add_rows(ColumnSums<T>& to, Index rows, const Group& g, const F& f, const In*... x) {
   constexpr Index W = Vec<T>::W;
   const Index width = g.width(), stride = g.l.row();
-  for (Index j = 0; j < width; j += 4 * W) {
-    const Index at[4] = {start_of<T>(j, width), start_of<T>(j + W, width), start_of<T>(j + 2 * W, width), start_of<T>(j + 3 * W, width)};
-    Pair<T> sum[4] = {T(0), T(0), T(0), T(0)};
-    for (Index i = 0; i < rows; ++i)
-      for (int u = 0; u < 4; ++u) sum[u] = sum[u] + f(at[u], load_lanes<kWhole>(x + i * stride + at[u], width)...);
-    for (int u = 0; u < 4; ++u) store_lanes<kWhole>(sum[u].a, to.a + at[u], width), store_lanes<kWhole>(sum[u].b, to.b + at[u], width);
-  }
-}
-template <class T, class F, class... In> void sum_columns(ColumnSums<T>& to, Index rows, const Group& g, const F& f, const In*... x) {
-  g.width() < Vec<T>::W ? sum_columns_by<false>(to, rows, g, f, x...) : sum_columns_by<true>(to, rows, g, f, x...);
+  const auto sum = [&](const auto& load, Index j) {
+    Pair<T> s = f(j, load(x + j)...);
+    for (Index i = 1; i < rows; ++i) s = s + f(j, load(x + i * stride + j)...);
+    return s;
+  };
+  if (width < W) return to.store(0, to.load(0) + sum([&](const T* p) { return load_partial(p, width, T(0)); }, 0));
+  const auto load = [](const T* p) { return Vec<T>::load(p); };
+  const Pair<T> last = to.load(width - W);
+  for (Index j = 0; j + W <= width; j += W) to.store(j, to.load(j) + sum(load, j));
+  if (width % W != 0) to.store(width - W, last + sum(load, width - W));
 }
 
-/// array[j] = of(j) for the columns of a group, and whole vectors where a group is narrower than one.
-template <class T, class F> GRADUS_INLINE void fill_columns(T* array, Index width, const F& of) {
-  for (Index j = 0; j < width; ++j) array[j] = of(j);
-  for (Index j = width; j < Vec<T>::W; ++j) array[j] = 0;
+/// The sums over `rows` rows of f(j, x[i, j]...) for every column j. Four rows are read side by side, from left to right.
+template <class T, class F, class... In> void sum_columns(ColumnSums<T>& to, Index rows, const Group& g, const F& f, const In*... x) {
+  for (Index j = 0; j < g.width() || j < Vec<T>::W; ++j) to.a[j] = to.b[j] = 0;
+  Index i = 0;
+  for (; i + 4 <= rows; i += 4) add_rows(to, 4, g, f, (x + i * g.l.row())...);
+  if (i < rows) add_rows(to, rows - i, g, f, (x + i * g.l.row())...);
 }
 
 // ---- statistics ----------------------------------------------------------------------------------------------------------------------
@@ -224,7 +204,7 @@ struct ColumnMoments {
 /// cancellation costs at most a factor n + 1 of rounding errors.
 template <class T> void merge_block_of_columns(ColumnMoments& all, const T* x, Index rows, const Group& g) {
   T centre[kColumns];
-  fill_columns(centre, g.width(), [&](Index j) { return x[j]; });
+  for (Index j = 0; j < kColumns; ++j) centre[j] = j < g.width() ? x[j] : T(0);
   ColumnSums<T> s;
   const auto from_centre = [&](Index j, Vec<T> v) {
     const Vec<T> d = v - Vec<T>::load(centre + j);
@@ -280,7 +260,9 @@ template <class T> Sums gradient_sums_of_planes(const T* dy, const T* x, T mean,
 
 template <class T> void gradient_sums_of_columns(Sums* to, const T* dy, const T* x, const T* mean, const Group& g) {
   T centre[kColumns];
-  fill_columns(centre, g.width(), [&](Index j) { return mean[j / g.l.inner]; });
+  for (Index c = 0, j = 0; c < g.channels; ++c)
+    for (; j < (c + 1) * g.l.inner; ++j) centre[j] = mean[c];
+  for (Index j = g.width(); j < Vec<T>::W; ++j) centre[j] = 0;
   const auto f = [&](Index j, Vec<T> d, Vec<T> v) { return Pair<T>(d, d * (v - Vec<T>::load(centre + j))); };
   for (Index c = 0; c < g.channels; ++c) to[c] = {0, 0};
   for (Index i = 0; i < g.l.n; i += kRows) {
@@ -336,7 +318,8 @@ template <class T, class F, class... In> void apply_lines(T* y, const Group& g, 
     return;
   }
   LineColumns<T> lines;
-  for (Index j = 0; j < g.width(); ++j) lines.set(j, line(g.first + j / g.l.inner));
+  for (Index c = 0, j = 0; c < g.channels; ++c)
+    for (const Line<T> own = line(g.first + c); j < (c + 1) * g.l.inner; ++j) lines.set(j, own);
   for (Index j = g.width(); j < Vec<T>::W; ++j) lines.set(j, {});
   for (Index i = g.begin; i < g.end; ++i) apply_row(y + g.at(i), g.width(), lines, (x + g.at(i))...);
 }
@@ -361,14 +344,14 @@ void batch_norm(Array y, ConstArray x, ConstArray mean, ConstArray rstd, ConstAr
 }
 
 void batch_norm_train(Array y, Array mean, Array var, Array rstd, ConstArray x, ConstArray gamma, ConstArray beta, double epsilon) {
+  const Layout l(*x.shape);
   with_floating(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     const Statistics<T> to{mean.as<T>(), var.as<T>(), rstd.as<T>(), epsilon};
     const Parameters<T> p{mean.as<T>(), rstd.as<T>(), optional<T>(gamma), optional<T>(beta)};
     const auto line = [&](Index c) { return p.forward(c); };
-    reduce_then_apply(
-        Layout(*x.shape), 1, [&](const Group& g) { statistics_of_group(to, x.as<T>(), g); },
-        [&](const Group& g) { apply_lines(y.as<T>(), g, line, x.as<T>()); });
+    for_each_group(l, [&](const Group& g) { statistics_of_group(to, x.as<T>(), g); });
+    for_each_tile(l, [&](const Group& g) { apply_lines(y.as<T>(), g, line, x.as<T>()); });
   });
 }
 
@@ -380,9 +363,8 @@ void batch_norm_backward(Array dx, Array dgamma, Array dbeta, ConstArray dy, Con
     const Parameters<T> p{mean.as<T>(), rstd.as<T>(), optional<T>(gamma), nullptr};
     T *const slope = dgamma.as<T>(), *const shift = dbeta.as<T>();
     const auto line = [&](Index c) { return p.backward(c, slope[c], shift[c], static_cast<double>(l.count())); };
-    const auto reduce = [&](const Group& g) { gradient_sums_of_group(slope, shift, dy.as<T>(), x.as<T>(), p, g); };
-    if (!dx.data) return for_each_group(l, reduce);
-    reduce_then_apply(l, 2, reduce, [&](const Group& g) { apply_lines(dx.as<T>(), g, line, x.as<T>(), dy.as<T>()); });
+    for_each_group(l, [&](const Group& g) { gradient_sums_of_group(slope, shift, dy.as<T>(), x.as<T>(), p, g); });
+    if (dx.data) for_each_tile(l, [&](const Group& g) { apply_lines(dx.as<T>(), g, line, x.as<T>(), dy.as<T>()); });
   });
 }
 

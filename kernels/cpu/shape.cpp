@@ -12,31 +12,31 @@ namespace {
 
 constexpr std::int64_t kTaskBytes = 1 << 17;  // what a thread takes at a time: about 10 us
 
-/// The strided side of a copy: extents in the order of the contiguous side, strides in bytes. Axes that can be one are merged.
+/// An element of 1, 2, 4 or 8 bytes that may be read and written as this type whatever it is.
+template <int kSize> struct Element;
+template <> struct Element<1> { typedef std::uint8_t Word __attribute__((may_alias)); };
+template <> struct Element<2> { typedef std::uint16_t Word __attribute__((may_alias)); };
+template <> struct Element<4> { typedef std::uint32_t Word __attribute__((may_alias)); };
+template <> struct Element<8> { typedef std::uint64_t Word __attribute__((may_alias)); };
+template <int kSize> using Word = typename Element<kSize>::Word;
+
+/// The strided side of a copy: extents in the order of the contiguous side, and strides, in elements. Axes that can be one are merged.
 struct Walk {
   int rank = 0;
   std::int64_t extent[Shape::kMaxRank] = {}, stride[Shape::kMaxRank] = {};
-  std::int64_t offset = 0;  // bytes from the start of the array to the first element
+  std::int64_t offset = 0;  // of the first element
 
-  void push(std::int64_t n, std::int64_t bytes) {
+  void push(std::int64_t n, std::int64_t step) {
     if (n == 1) return;
-    if (rank && stride[rank - 1] == n * bytes) {
+    if (rank && stride[rank - 1] == n * step) {
       extent[rank - 1] *= n;
-      stride[rank - 1] = bytes;
+      stride[rank - 1] = step;
     } else {
       extent[rank] = n;
-      stride[rank++] = bytes;
+      stride[rank++] = step;
     }
   }
-  /// Takes an axis out.
-  void remove(int axis) {
-    --rank;
-    for (int i = axis; i < rank; ++i) {
-      extent[i] = extent[i + 1];
-      stride[i] = stride[i + 1];
-    }
-  }
-  std::int64_t positions() const {
+  std::int64_t elements() const {
     std::int64_t n = 1;
     for (int i = 0; i < rank; ++i) n *= extent[i];
     return n;
@@ -68,41 +68,41 @@ class Cursor {
   std::int64_t index_[Shape::kMaxRank] = {}, offset_;
 };
 
-/// f(offset in the contiguous side, offset in the strided side, elements) over pieces of the innermost axis; offsets in bytes.
-template <class F> void for_each_piece(Walk walk, std::int64_t size, const F& f) {
+/// f(offset in the contiguous side, offset in the strided side, elements) over pieces of the innermost axis.
+template <class F> void for_each_piece(const Walk& walk, std::int64_t size, const F& f) {
   if (walk.rank == 0) return f(0, walk.offset, 1);
-  const std::int64_t inner = walk.extent[walk.rank - 1], step = walk.stride[walk.rank - 1];
-  walk.remove(walk.rank - 1);
-  const std::int64_t rows = walk.positions(), most = kTaskBytes / size;
+  Walk outer = walk;
+  --outer.rank;
+  const std::int64_t inner = walk.extent[outer.rank], step = walk.stride[outer.rank], rows = outer.elements(), most = kTaskBytes / size;
   if (rows == 1) {
     return parallel_for((inner + most - 1) / most,
-                        [&](std::int64_t i) { f(i * most * size, walk.offset + i * most * step, std::min(most, inner - i * most)); });
+                        [&](std::int64_t i) { f(i * most, walk.offset + i * most * step, std::min(most, inner - i * most)); });
   }
   const std::int64_t per_task = std::max<std::int64_t>(1, most / inner);
   parallel_for((rows + per_task - 1) / per_task, [&](std::int64_t task) {
-    Cursor cursor(walk, task * per_task);
+    Cursor cursor(outer, task * per_task);
     for (std::int64_t row = task * per_task, end = std::min(rows, row + per_task); row < end; ++row, cursor.advance())
-      f(row * inner * size, cursor.offset(), inner);
+      f(row * inner, cursor.offset(), inner);
   });
 }
 
 // ---- strided side to contiguous side
 
-template <int kSize> void copy_strided(char* y, const char* x, std::int64_t n, std::int64_t step) {
-  for (std::int64_t i = 0; i < n; ++i) std::memcpy(y + i * kSize, x + i * step, kSize);
+template <class W> void copy_strided(W* y, const W* x, std::int64_t n, std::int64_t step) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = x[i * step];
 }
 
-template <int kSize> void copy_rows(char* y, const char* x, const Walk& walk) {
-  const std::int64_t step = walk.rank ? walk.stride[walk.rank - 1] : kSize;
+template <int kSize> void copy_rows(Word<kSize>* y, const Word<kSize>* x, const Walk& walk) {
+  const std::int64_t step = walk.rank ? walk.stride[walk.rank - 1] : 1;
   for_each_piece(walk, kSize, [&](std::int64_t to, std::int64_t from, std::int64_t n) {
-    if (step == kSize) std::memcpy(y + to, x + from, static_cast<std::size_t>(n) * kSize);
-    else if (step == -kSize) copy_strided<kSize>(y + to, x + from, n, -kSize);
-    else if (step == 0) copy_strided<kSize>(y + to, x + from, n, 0);
-    else copy_strided<kSize>(y + to, x + from, n, step);
+    if (step == 1) std::memcpy(y + to, x + from, static_cast<std::size_t>(n) * kSize);
+    else if (step == 0) std::fill_n(y + to, n, x[from]);
+    else if (step == -1) copy_strided(y + to, x + from, n, -1);  // a constant step becomes vector code
+    else copy_strided(y + to, x + from, n, step);
   });
 }
 
-// A 2-D transposition y[r, c] = x[c, r], block by block. Steps are bytes from one row of y, one row of x to the next.
+// A 2-D transposition y[r, c] = x[c, r], block by block. Steps are from one row of y, one row of x to the next.
 struct Steps {
   std::int64_t y, x;
 };
@@ -110,12 +110,12 @@ struct Steps {
 using F32x4 = float __attribute__((vector_size(16)));
 
 /// A 4 x 4 block of 4-byte elements, transposed in registers.
-void transpose_4x4(char* y, std::int64_t y_step, const char* x, std::int64_t x_step) {
+void transpose_4x4(Word<4>* y, const Word<4>* x, Steps step) {
   F32x4 a, b, c, d;
   std::memcpy(&a, x, sizeof a);
-  std::memcpy(&b, x + x_step, sizeof b);
-  std::memcpy(&c, x + 2 * x_step, sizeof c);
-  std::memcpy(&d, x + 3 * x_step, sizeof d);
+  std::memcpy(&b, x + step.x, sizeof b);
+  std::memcpy(&c, x + 2 * step.x, sizeof c);
+  std::memcpy(&d, x + 3 * step.x, sizeof d);
   const F32x4 ac_low = __builtin_shufflevector(a, c, 0, 4, 1, 5), ac_high = __builtin_shufflevector(a, c, 2, 6, 3, 7);
   const F32x4 bd_low = __builtin_shufflevector(b, d, 0, 4, 1, 5), bd_high = __builtin_shufflevector(b, d, 2, 6, 3, 7);
   a = __builtin_shufflevector(ac_low, bd_low, 0, 4, 1, 5);
@@ -123,117 +123,125 @@ void transpose_4x4(char* y, std::int64_t y_step, const char* x, std::int64_t x_s
   c = __builtin_shufflevector(ac_high, bd_high, 0, 4, 1, 5);
   d = __builtin_shufflevector(ac_high, bd_high, 2, 6, 3, 7);
   std::memcpy(y, &a, sizeof a);
-  std::memcpy(y + y_step, &b, sizeof b);
-  std::memcpy(y + 2 * y_step, &c, sizeof c);
-  std::memcpy(y + 3 * y_step, &d, sizeof d);
+  std::memcpy(y + step.y, &b, sizeof b);
+  std::memcpy(y + 2 * step.y, &c, sizeof c);
+  std::memcpy(y + 3 * step.y, &d, sizeof d);
 }
 
-template <int kSize> void transpose_elements(char* y, const char* x, Steps step, std::int64_t rows, std::int64_t columns) {
-  if (rows < columns) {
-    for (std::int64_t r = 0; r < rows; ++r)
-      for (std::int64_t c = 0; c < columns; ++c) std::memcpy(y + r * step.y + c * kSize, x + c * step.x + r * kSize, kSize);
-  } else {
-    for (std::int64_t c = 0; c < columns; ++c)
-      for (std::int64_t r = 0; r < rows; ++r) std::memcpy(y + r * step.y + c * kSize, x + c * step.x + r * kSize, kSize);
-  }
+template <class W> GRADUS_INLINE void transpose_by_columns(W* y, const W* x, Steps step, std::int64_t rows, std::int64_t columns) {
+  for (std::int64_t c = 0; c < columns; ++c)
+    for (std::int64_t r = 0; r < rows; ++r) y[r * step.y + c] = x[c * step.x + r];
+}
+template <class W> GRADUS_INLINE void transpose_by_rows(W* y, const W* x, Steps step, std::int64_t rows, std::int64_t columns) {
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < columns; ++c) y[r * step.y + c] = x[c * step.x + r];
 }
 
-constexpr std::int64_t kNarrow = 8;    // below this (three colours) there are no lines to keep whole
+constexpr std::int64_t kNarrow = 8;    // below this there are no lines to keep whole
 constexpr std::int64_t kStrip = 1024;  // long side of a narrow block
 /// Elements of other blocks each way: 16 KiB of buffer at most, half a first-level cache.
 template <int kSize> constexpr std::int64_t kSide = kSize == 8 ? 32 : 64;
 
-/// One block. It goes through a buffer, so that the lines of y are written one after the other, whole: with steps
-/// of a power of two the lines of a block share a few cache sets and would drive each other out half-written.
-template <int kSize> void transpose_block(char* y, const char* x, Steps step, std::int64_t rows, std::int64_t columns) {
-  if (rows < kNarrow || columns < kNarrow) return transpose_elements<kSize>(y, x, step, rows, columns);
-  constexpr std::int64_t kRow = kSide<kSize> * kSize;
-  alignas(64) char block[kSide<kSize> * kRow];
+/// A block with a short side, which is the inner loop: both arrays advance in step. Three colours, the common case, are unrolled.
+template <class W> void transpose_narrow(W* y, const W* x, Steps step, std::int64_t rows, std::int64_t columns) {
+  if (rows == 3) return transpose_by_columns(y, x, step, 3, columns);
+  if (columns == 3) return transpose_by_rows(y, x, step, rows, 3);
+  if (rows < columns) return transpose_by_columns(y, x, step, rows, columns);
+  return transpose_by_rows(y, x, step, rows, columns);
+}
+
+/// One block. It goes through a buffer, so that the lines of y are written one after the other, whole: with steps of a power of two the
+/// lines of a block share a few cache sets and would drive each other out half-written.
+template <int kSize> void transpose_block(Word<kSize>* y, const Word<kSize>* x, Steps step, std::int64_t rows, std::int64_t columns) {
+  if (rows < kNarrow || columns < kNarrow) return transpose_narrow(y, x, step, rows, columns);
+  constexpr std::int64_t kRow = kSide<kSize>;
+  alignas(64) Word<kSize> block[kRow * kRow];
+  const Steps into = {kRow, step.x};
   std::int64_t done = 0;  // columns
-  if (kSize == 4 && rows % 4 == 0) {
-    for (; done + 4 <= columns; done += 4)
-      for (std::int64_t r = 0; r < rows; r += 4)
-        transpose_4x4(block + r * kRow + done * kSize, kRow, x + done * step.x + r * kSize, step.x);
+  if constexpr (kSize == 4) {
+    for (; rows % 4 == 0 && done + 4 <= columns; done += 4)
+      for (std::int64_t r = 0; r < rows; r += 4) transpose_4x4(block + r * kRow + done, x + done * step.x + r, into);
   }
-  transpose_elements<kSize>(block + done * kSize, x + done * step.x, {kRow, step.x}, rows, columns - done);
+  transpose_by_columns(block + done, x + done * step.x, into, rows, columns - done);
   for (std::int64_t r = 0; r < rows; ++r) std::memcpy(y + r * step.y, block + r * kRow, static_cast<std::size_t>(columns) * kSize);
 }
 
 /// The walk's innermost axis crosses x, its axis `along` runs along x: planes of 2-D transpositions.
-template <int kSize> void copy_planes(char* y, const char* x, const Walk& walk, int along) {
+template <int kSize> void copy_planes(Word<kSize>* y, const Word<kSize>* x, const Walk& walk, int along) {
   const std::int64_t rows = walk.extent[along], columns = walk.extent[walk.rank - 1];
   Steps step = {0, walk.stride[walk.rank - 1]};
-  // The same walk in y, whose strides are those of its extents.
-  Walk from, to;
+  Walk from, to;  // the other axes in x, and in y, whose strides are those of its extents
   from.offset = walk.offset;
-  std::int64_t bytes = kSize * walk.positions();
-  for (int a = 0; a < walk.rank; ++a) {
-    bytes /= walk.extent[a];
-    if (a == along) step.y = bytes;
-    if (a == along || a == walk.rank - 1) continue;
-    from.extent[from.rank] = to.extent[to.rank] = walk.extent[a];
-    from.stride[from.rank++] = walk.stride[a];
-    to.stride[to.rank++] = bytes;
+  std::int64_t elements = walk.elements();
+  for (int a = 0; a < walk.rank - 1; ++a) {
+    elements /= walk.extent[a];
+    if (a == along) {
+      step.y = elements;
+    } else {
+      from.extent[from.rank] = to.extent[to.rank] = walk.extent[a];
+      from.stride[from.rank++] = walk.stride[a];
+      to.stride[to.rank++] = elements;
+    }
   }
   const std::int64_t height = std::min(rows, columns < kNarrow ? kStrip : kSide<kSize>), width = rows < kNarrow ? kStrip : kSide<kSize>;
-  const std::int64_t bands = (rows + height - 1) / height, planes = from.positions();
+  const std::int64_t bands = (rows + height - 1) / height, count = from.elements() * bands;
   const std::int64_t per_task = std::max<std::int64_t>(1, kTaskBytes / (height * columns * kSize));
-  parallel_for((planes * bands + per_task - 1) / per_task, [&](std::int64_t task) {
-    for (std::int64_t i = task * per_task, end = std::min(planes * bands, i + per_task); i < end; ++i) {
+  parallel_for((count + per_task - 1) / per_task, [&](std::int64_t task) {
+    for (std::int64_t i = task * per_task, end = std::min(count, i + per_task); i < end; ++i) {
       const std::int64_t r = i % bands * height;
-      const char* const source = x + Cursor(from, i / bands).offset() + r * kSize;
-      char* const target = y + Cursor(to, i / bands).offset() + r * step.y;
+      const Word<kSize>* const source = x + Cursor(from, i / bands).offset() + r;
+      Word<kSize>* const target = y + Cursor(to, i / bands).offset() + r * step.y;
       for (std::int64_t c = 0; c < columns; c += width)
-        transpose_block<kSize>(target + c * kSize, source + c * step.x, step, std::min(height, rows - r), std::min(width, columns - c));
+        transpose_block<kSize>(target + c, source + c * step.x, step, std::min(height, rows - r), std::min(width, columns - c));
     }
   });
 }
 
 /// The axis that runs along x if the innermost one does not, else -1.
-int transposed_axis(const Walk& walk, std::int64_t size) {
-  if (walk.rank < 2 || walk.stride[walk.rank - 1] == size || walk.stride[walk.rank - 1] == 0) return -1;
+int transposed_axis(const Walk& walk) {
+  if (walk.rank < 2 || walk.stride[walk.rank - 1] == 1 || walk.stride[walk.rank - 1] == 0) return -1;
   for (int a = walk.rank - 2; a >= 0; --a)
-    if (walk.stride[a] == size) return a;
+    if (walk.stride[a] == 1) return a;
   return -1;
 }
 
-template <int kSize> void copy_walk(char* y, const char* x, const Walk& walk) {
-  const int along = transposed_axis(walk, kSize);
-  if (along >= 0) copy_planes<kSize>(y, x, walk, along);
-  else copy_rows<kSize>(y, x, walk);
+template <int kSize> void copy_walk(void* y, const void* x, const Walk& walk) {
+  auto* const to = static_cast<Word<kSize>*>(y);
+  const auto* const from = static_cast<const Word<kSize>*>(x);
+  const int along = transposed_axis(walk);
+  if (along >= 0) copy_planes<kSize>(to, from, walk, along);
+  else copy_rows<kSize>(to, from, walk);
 }
 
 /// y (contiguous) = x along the walk.
 void copy_walk(Array y, ConstArray x, const Walk& walk) {
   if (y.elements() == 0) return;
-  char* const to = static_cast<char*>(y.data);
-  const char* const from = static_cast<const char*>(x.data);
   switch (size_of(y.dtype)) {
-    case 1: return copy_walk<1>(to, from, walk);
-    case 2: return copy_walk<2>(to, from, walk);
-    case 4: return copy_walk<4>(to, from, walk);
-    default: return copy_walk<8>(to, from, walk);
+    case 1: return copy_walk<1>(y.data, x.data, walk);
+    case 2: return copy_walk<2>(y.data, x.data, walk);
+    case 4: return copy_walk<4>(y.data, x.data, walk);
+    default: return copy_walk<8>(y.data, x.data, walk);
   }
 }
 
-/// Bytes from one position of each axis of a contiguous array to the next.
+/// Elements from one position of each axis of a contiguous array to the next.
 struct Strides {
   std::int64_t of[Shape::kMaxRank] = {};
-  Strides(const Shape& shape, DType dtype) {
-    std::int64_t bytes = static_cast<std::int64_t>(size_of(dtype));
+  explicit Strides(const Shape& shape) {
+    std::int64_t elements = 1;
     for (int a = shape.rank() - 1; a >= 0; --a) {
-      of[a] = bytes;
-      bytes *= shape[a];
+      of[a] = elements;
+      elements *= shape[a];
     }
   }
 };
 
 /// The window of `array` with the extents of `window`.
-Walk window_walk(const Shape& array, DType dtype, const Shape& window, const std::int64_t* starts, const std::int64_t* steps) {
-  const Strides strides(array, dtype);
+Walk window_walk(const Shape& array, const Shape& window, const std::int64_t* starts, const std::int64_t* steps) {
+  const Strides strides(array);
   Walk walk;
   for (int a = 0; a < window.rank(); ++a) {
-    GRADUS_ASSERT(steps[a] > 0 && (window[a] == 0 || starts[a] + (window[a] - 1) * steps[a] < array[a]));
+    GRADUS_ASSERT(steps[a] > 0 && starts[a] >= 0 && (window[a] == 0 || starts[a] + (window[a] - 1) * steps[a] < array[a]));
     walk.offset += starts[a] * strides.of[a];
     walk.push(window[a], steps[a] * strides.of[a]);
   }
@@ -243,18 +251,18 @@ Walk window_walk(const Shape& array, DType dtype, const Shape& window, const std
 }  // namespace
 
 void permute(Array y, ConstArray x, const int* permutation) {
-  const Strides strides(*x.shape, x.dtype);
+  const Strides strides(*x.shape);
   Walk walk;
   for (int a = 0; a < y.shape->rank(); ++a) walk.push((*y.shape)[a], strides.of[permutation[a]]);
   copy_walk(y, x, walk);
 }
 
 void slice(Array y, ConstArray x, const std::int64_t* starts, const std::int64_t* steps) {
-  copy_walk(y, x, window_walk(*x.shape, x.dtype, *y.shape, starts, steps));
+  copy_walk(y, x, window_walk(*x.shape, *y.shape, starts, steps));
 }
 
 void flip(Array y, ConstArray x, unsigned axes) {
-  const Strides strides(*x.shape, x.dtype);
+  const Strides strides(*x.shape);
   Walk walk;
   for (int a = 0; a < x.shape->rank(); ++a) {
     const std::int64_t n = (*x.shape)[a];
@@ -266,7 +274,7 @@ void flip(Array y, ConstArray x, unsigned axes) {
 }
 
 void broadcast_to(Array y, ConstArray x) {
-  const Strides strides(*x.shape, x.dtype);
+  const Strides strides(*x.shape);
   const int missing = y.shape->rank() - x.shape->rank();
   Walk walk;
   for (int a = 0; a < y.shape->rank(); ++a)
@@ -278,14 +286,13 @@ void broadcast_to(Array y, ConstArray x) {
 
 void slice_add(Array y, ConstArray x, const std::int64_t* starts, const std::int64_t* steps) {
   if (x.elements() == 0) return;
-  const Walk walk = window_walk(*y.shape, y.dtype, *x.shape, starts, steps);
+  const Walk walk = window_walk(*y.shape, *x.shape, starts, steps);
+  const std::int64_t step = walk.rank ? walk.stride[walk.rank - 1] : 1;
   with_floating(y.dtype, [&](auto zero) {
     using T = decltype(zero);
-    constexpr std::int64_t kSize = sizeof(T);
-    const std::int64_t step = walk.rank ? walk.stride[walk.rank - 1] / kSize : 1;
-    for_each_piece(walk, kSize, [&](std::int64_t from, std::int64_t to, std::int64_t n) {
-      T* const sum = y.as<T>() + to / kSize;
-      const T* const term = x.as<T>() + from / kSize;
+    for_each_piece(walk, sizeof(T), [&](std::int64_t from, std::int64_t to, std::int64_t n) {
+      T* const sum = y.as<T>() + to;
+      const T* const term = x.as<T>() + from;
       if (step == 1) {
         for (std::int64_t i = 0; i < n; ++i) sum[i] += term[i];
       } else {
@@ -296,7 +303,8 @@ void slice_add(Array y, ConstArray x, const std::int64_t* starts, const std::int
 }
 
 void concat(Array y, const ConstArray* inputs, int count, int axis) {
-  const Strides strides(*y.shape, y.dtype);
+  const Strides strides(*y.shape);
+  const auto size = static_cast<std::int64_t>(size_of(y.dtype));
   std::int64_t start = 0;
   for (int i = 0; i < count; ++i) {
     const ConstArray x = inputs[i];
@@ -305,9 +313,9 @@ void concat(Array y, const ConstArray* inputs, int count, int axis) {
     for (int a = 0; a < y.shape->rank(); ++a) walk.push((*x.shape)[a], strides.of[a]);
     start += (*x.shape)[axis];
     if (x.elements() == 0) continue;
-    const std::int64_t size = static_cast<std::int64_t>(size_of(y.dtype));
     for_each_piece(walk, size, [&](std::int64_t from, std::int64_t to, std::int64_t n) {
-      std::memcpy(static_cast<char*>(y.data) + to, static_cast<const char*>(x.data) + from, static_cast<std::size_t>(n * size));
+      std::memcpy(static_cast<char*>(y.data) + to * size, static_cast<const char*>(x.data) + from * size,
+                  static_cast<std::size_t>(n * size));
     });
   }
 }

@@ -2,10 +2,12 @@
 # which feeds it every file of corpus/<name>/ once, as an ordinary test.
 file(GLOB fuzzers CONFIGURE_DEPENDS fuzz/*.cpp)
 list(FILTER fuzzers EXCLUDE REGEX "/replay\\.cpp$")
+add_custom_target(fuzzers)
 foreach(source ${fuzzers})
   cmake_path(GET source STEM name)
   add_executable(fuzz_${name} ${source})
   target_link_libraries(fuzz_${name} PRIVATE gradus_test_flags)
+  add_dependencies(fuzzers fuzz_${name})
   set_target_properties(fuzz_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
   if(GRADUS_FUZZ)
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)

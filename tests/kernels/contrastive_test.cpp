@@ -234,14 +234,14 @@ std::vector<double> normals(std::size_t n, std::mt19937& rng, double scale = 1) 
 }
 
 void normalize(std::vector<double>& x, Index dim) {
-  for (std::size_t row = 0; row + std::size_t(dim) <= x.size(); row += std::size_t(dim)) {
+  for (std::size_t row = 0; row < x.size(); row += std::size_t(dim)) {
     double sum = 0;
     for (Index d = 0; d < dim; ++d) sum += x[row + std::size_t(d)] * x[row + std::size_t(d)];
     for (Index d = 0; d < dim; ++d) x[row + std::size_t(d)] /= std::sqrt(sum);
   }
 }
 
-/// Random unit rows, random upstream gradients of either sign.
+/// Random unit rows (of any length where dim is 1, or all scores would be +-1), random upstream gradients of either sign.
 struct Sample {
   Problem p;
   Point<double> x;
@@ -251,9 +251,8 @@ Sample random_sample(Form form, Index rows, Index columns, Index dim, double tem
   Sample s;
   s.p.form = form, s.p.rows = rows, s.p.columns = columns, s.p.dim = dim;
   s.x.query = normals(std::size_t(rows * dim), rng);
-  normalize(s.x.query, dim);
   s.x.key = normals(std::size_t(columns * dim), rng);
-  normalize(s.x.key, dim);
+  if (dim > 1) normalize(s.x.query, dim), normalize(s.x.key, dim);
   if (form == Form::nt_xent) s.x.key = s.x.query;
   s.x.temperature = temperature;
   s.p.dloss = normals(std::size_t(s.p.anchors()), rng, 1.0 / double(std::max<Index>(1, rows)));
@@ -511,7 +510,7 @@ TEST_CASE("contrastive: aligned pairs keep their gradient's relative accuracy in
   struct Line {
     double temperature, noise, tolerance;
   };
-  for (const Line line : {Line{0.07, 0.01, 4e-6}, Line{0.01, 0.01, 3e-5}, Line{0.005, 0.02, 6e-5}})
+  for (const Line line : {Line{0.07, 0.01, 1e-5}, Line{0.01, 0.01, 1.5e-5}, Line{0.005, 0.1, 5e-5}})
     for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent}) {
       CAPTURE(line.temperature);
       CAPTURE(int(form));
@@ -542,7 +541,7 @@ TEST_CASE("contrastive: unaligned pairs at temperatures where exp overflows, and
       check_against_oracle<double>(s, 1e-10);
       for (std::size_t i = 0; i < s.x.query.size(); ++i) s.x.query[i] *= i / 12 % 3 == 0 ? 5 : i / 12 % 3 == 1 ? 1 : 0.01;
       if (form == Form::nt_xent) s.x.key = s.x.query;
-      check_against_oracle<double>(s, 1e-9);
+      check_against_oracle<double>(s, 1e-8);  // scores up to 25,000, whose rounding is 4e-12
       Run<float> r(s.p, s.x);  // one exponential cannot serve a tile here
       r.forward(), r.backward();
       check_first_order(r, 2e-2 / temperature * 1e-3);

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include <gradus/kernels/error.h>
+#include <gradus/nn/safetensors.h>
 
 namespace gradus::experiments {
 namespace {
@@ -33,6 +34,15 @@ Snapshot Snapshot::part(const std::string& prefix) const {
   for (const auto& item : texts)
     if (item.first.rfind(start, 0) == 0) result.texts[item.first.substr(start.size())] = item.second;
   return result;
+}
+
+void save_snapshot(const std::string& path, const Snapshot& snapshot) {
+  write_safetensors(path, {{snapshot.tensors.begin(), snapshot.tensors.end()}, {snapshot.texts.begin(), snapshot.texts.end()}});
+}
+
+Snapshot load_snapshot(const std::string& path) {
+  const TensorFile file = read_safetensors(path);
+  return {{file.tensors.begin(), file.tensors.end()}, {file.metadata.begin(), file.metadata.end()}};
 }
 
 const std::string& Checkpoint::text(const std::string& name) const { return find_in(snapshot_.texts, name)->second; }

@@ -59,10 +59,8 @@ class Checkpoint {
   void operator()(const std::string& name, Tensor& tensor);
   /// A module: parameters and buffers are overwritten in place and keep their ids.
   template <class M>
-    requires requires(M& module, Visitor& visitor) { module.visit(visitor); }
-  void operator()(const std::string& name, M& module) {
-    tensors_of(name, named_tensors_of(ModuleRef(module)));
-  }
+  requires requires(M& module, Visitor& visitor) { module.visit(visitor); }
+  void operator()(const std::string& name, M& module) { tensors_of(name, named_tensors_of(ModuleRef(module))); }
 
  private:
   explicit Checkpoint(bool copy) : copy_(copy) {}

@@ -1,7 +1,6 @@
 #include <gradus/algorithms/experiments/program/files.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include <gradus/kernels/error.h>
+#include <gradus/nn/atomic_file.h>
 
 namespace gradus::experiments {
 namespace {
@@ -26,19 +26,9 @@ bool write_all(int file, std::string_view text) {
   return true;
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int file) : file_(file) {}
-  ~Descriptor() {
-    if (file_ >= 0) ::close(file_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return file_; }
-  int close() { return ::close(std::exchange(file_, -1)); }
-
- private:
-  int file_;
+struct Close {
+  int file;
+  ~Close() { ::close(file); }
 };
 
 }  // namespace
@@ -48,12 +38,13 @@ void raise_system(const std::string& action, const std::string& path, int error)
 }
 
 std::string read_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) raise_system("read", path, errno);
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) raise_system("read", path, errno);
+  const Close close{file};
   std::string content;
   char block[1 << 16];  // 64 KiB: few calls, small stack
   for (;;) {
-    const ssize_t count = ::read(file.get(), block, sizeof block);
+    const ssize_t count = ::read(file, block, sizeof block);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) raise_system("read", path, errno);
     if (count == 0) return content;
@@ -62,14 +53,9 @@ std::string read_file(const std::string& path) {
 }
 
 void write_file(const std::string& path, std::string_view content) {
-  const std::string temporary = path + ".tmp";
-  Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.get() < 0) raise_system("write", path, errno);
-  const bool written = write_all(file.get(), content) && ::fsync(file.get()) == 0 && file.close() == 0;
-  if (written && ::rename(temporary.c_str(), path.c_str()) == 0) return;
-  const int error = errno;
-  ::unlink(temporary.c_str());
-  raise_system("write", path, error);
+  AtomicFile file(path);
+  file.write(content.data(), content.size());
+  file.commit();
 }
 
 void make_folder(const std::string& path) {

@@ -9,14 +9,14 @@ namespace gradus::experiments {
 
 /// The whole file. Throws IoError.
 std::string read_file(const std::string& path);
-/// Writes a temporary beside `path`, syncs it and renames it: a crash or a full disk leaves the old file or none. Throws IoError.
+/// Writes the file whole (AtomicFile): a crash or a full disk leaves the old one or none. Throws IoError.
 void write_file(const std::string& path, std::string_view content);
 /// Makes `path` and its parents. Throws IoError.
 void make_folder(const std::string& path);
 bool exists(const std::string& path);
 /// Throws IoError if the file is there and cannot be removed.
 void remove_file(const std::string& path);
-/// Throws IoError: "[subject] cannot ACTION PATH: REASON", with the system's reason for `error` (an errno).
+/// Throws IoError: "cannot ACTION PATH: REASON", with the system's reason for `error` (an errno).
 [[noreturn]] void raise_system(const std::string& action, const std::string& path, int error);
 
 /// A file that only grows, line by line. A line is written whole or taken back.

@@ -55,6 +55,8 @@ Series merged(const std::vector<const Series*>& runs) {
 
 std::vector<Plot> merged_plots(const std::vector<Record>& runs) {
   std::vector<Plot> plots = runs[0].plots;
+  for (const Record& run : runs)
+    if (run.plots.empty()) return {};  // a run that was finished before has its curves in its folder only
   for (std::size_t p = 0; p < plots.size(); ++p) {
     for (std::size_t s = 0; s < plots[p].series.size(); ++s) {
       std::vector<const Series*> same;

@@ -32,6 +32,10 @@
 #include <gradus/algorithms/experiments/program/record.h>
 #include <gradus/nn/config.h>
 
+namespace gradus::inline v0 {
+class Tape;
+}
+
 namespace gradus::experiments {
 
 class Checkpoint;
@@ -50,7 +54,8 @@ struct RunOptions {
   std::vector<std::string> assignments;  // "field=value"
   std::int64_t checkpoint_every = 0;     // 0: only when interrupted
   bool resume = false;
-  bool silent = false;  // nothing on stdout
+  bool silent = false;                       // nothing on stdout
+  std::function<void(const Tape&)> on_tape;  // sees the first tape that the experiment shows
 };
 
 /// The steps of a training loop, for a range-for. At the end of a step it reports progress, saves a checkpoint when one is due, and ends
@@ -78,9 +83,11 @@ class Steps {
 
  private:
   friend class Run;
-  Steps(Run& run, std::int64_t first, std::int64_t total) : run_(run), first_(first), total_(total) {}
+  Steps(Run& run, std::int64_t first, std::int64_t total)
+      : run_(run), first_(first), total_(total), exceptions_(std::uncaught_exceptions()) {}
   Run& run_;
   std::int64_t first_, total_;
+  int exceptions_;
 };
 
 class Run {
@@ -126,7 +133,10 @@ class Run {
 
   /// Samples that went through the model, for samples per second.
   void count_samples(std::int64_t samples);
-  void tape_entries_per_step(std::int64_t entries);
+  /// Call it on a step's tape before the first op: when the listing was asked for, entries then keep their norm and time.
+  void trace(Tape& tape) const;
+  /// Call it on a step's tape when the loss is there: its entries are counted, and whoever asked for a listing gets it.
+  void show(const Tape& tape);
 
   /// Ends the run: writes plots and result.json. Called by the program.
   Record finish();
@@ -135,8 +145,7 @@ class Run {
   friend class Steps;
   void configure_by(const std::function<void(FieldVisitor&)>& visit);
   void end_step(std::int64_t step);
-  void end_loop();
-  void poll();
+  void end_loop(bool failed) noexcept;
 
   struct Parts;
   std::unique_ptr<Parts> parts_;
