@@ -36,6 +36,9 @@ set(GRADUS_WARNINGS)
 if(PROJECT_IS_TOP_LEVEL)
   # Aggregates whose other members have defaults are a habit here: {.learning_rate = 1e-3}.
   set(GRADUS_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    list(APPEND GRADUS_WARNINGS -Wno-restrict)  # g++ 12 takes "text" + std::string for an overlapping copy
+  endif()
 endif()
 target_compile_options(gradus PRIVATE ${GRADUS_PRIVATE_FLAGS} ${GRADUS_WARNINGS})
 if(GRADUS_SANITIZE)

@@ -218,6 +218,7 @@ class Sweep {
     if (unrecorded && !options_.retain) tape_.release_saved(e);
     if (grads.size() > e.input_count)
       raise_gradient(std::string("[") + e.op->name + "] its rule gave " + std::to_string(grads.size()) + " gradients for " + std::to_string(e.input_count) + " inputs");
+    for (std::uint32_t i = 0; i < grads.size(); ++i) tape_.stats.gradients += static_cast<bool>(grads[i].value);
     for (std::uint32_t i = 0; i < grads.size(); ++i)
       if (grads[i].value && e.needs(static_cast<int>(i)) && e.inputs[i] >= lowest_) arrive(e, e.inputs[i], grads[i]);
   }

@@ -55,6 +55,7 @@ class Wrt {
 struct TapeStats {
   std::int64_t entries = 0;      ///< recorded ops
   std::int64_t rules_run = 0;    ///< backward rules run so far
+  std::int64_t gradients = 0;    ///< gradients that those rules computed for inputs: no more than one per wanted input
   std::int64_t saved_bytes = 0;  ///< bytes of tensors that the tape keeps alive for its rules (a shared tensor counts once per saving)
   std::int64_t own_bytes = 0;    ///< bytes of the entries themselves
   std::int64_t peak_bytes = 0;   ///< highest saved_bytes + own_bytes so far

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,7 +38,7 @@ template <class M> ParameterIds no_decay(const M& model) {
 /// One parameter's part of an optimizer's state. Copies are real copies, as with modules.
 struct OptimizerState {
   Buffer moments[2];       ///< velocity; or first and second moment. Empty until needed
-  Buffer mask;             ///< of the update; empty: everything moves
+  Buffer mask;             ///< factor of the step, in the parameter's type; empty: 1
   std::int64_t steps = 0;  ///< that this parameter has taken
   bool decays = true;
 };
@@ -60,8 +61,9 @@ class Optimizer {
   /// A number or a schedule, from the next step on.
   virtual void set_learning_rate(Schedule rate) = 0;
 
-  /// From now on only elements where `mask` (bool, the parameter's shape) is true move; the others keep their bits, whatever momentum or
-  /// weight decay would do. An empty mask lifts it. The moments see the whole gradient. Throws ShapeError, DTypeError.
+  /// From now on the step of `parameter`, weight decay included, is multiplied by `mask` (bool, or the parameter's type): where it is 0 the
+  /// parameter keeps its bits, whatever momentum or decay would do. The gradient, and so the moments, are not masked. An empty mask lifts
+  /// it. Throws ShapeError, DTypeError.
   void set_update_mask(const Tensor& parameter, const Tensor& mask);
   /// These parameters are not decayed (a head added later).
   void exclude_from_decay(const ParameterIds& parameters);
@@ -69,21 +71,30 @@ class Optimizer {
   /// Moves the state of grown parameters to the tensors that replaced them: elements that have an ancestor keep its moments and mask, new
   /// ones begin with zero moments and move freely. Step counts stay. Parameters without state are passed over.
   void remap(const GrowthMap& growth);
-  /// Forgets moments and step counts of one parameter (a re-initialised layer), or of all; masks and exclusions stay.
-  void reset(const Tensor& parameter);
+  /// Moments and step counts of all parameters begin anew; masks, exclusions and the schedule's position stay.
   void reset();
+  /// Drops all state of one parameter: a layer that is gone or was re-initialised.
+  void forget(const Tensor& parameter);
 
-  /// "adam", "sgd", ...: what a checkpoint is compared with.
+  // What a checkpoint reads and writes, and diagnostics look at.
+
+  /// "adam", "sgd", ...
   const char* name() const { return name_; }
-  /// Names of the moments in files: "velocity"; "m", "v".
+  /// How many moments a parameter has, and their names in files: "velocity"; "m", "v".
+  virtual int moments() const = 0;
   virtual const char* moment_name(int i) const = 0;
   /// The fields of the config, for reading and writing.
   virtual void visit_config(FieldVisitor& v) = 0;
-
-  /// The state of a parameter, or null if it has none. For checkpoints and diagnostics.
+  /// How many parameters have state.
+  std::size_t parameters() const { return ids_.size(); }
+  /// The state of a parameter, or null if it has none.
   const OptimizerState* state_of(const Tensor& parameter) const;
-  /// Replaces all state: ids[i] has states[i]. For checkpoints.
+  /// Replaces all state: ids[i] has states[i].
   void replace_state(std::int64_t steps, Vec<std::uint64_t> ids, Vec<OptimizerState> states) noexcept;
+  /// An optimizer with the same config and exclusions and no state.
+  std::unique_ptr<Optimizer> without_state() const;
+  /// Becomes `other`, which must be of the same kind.
+  virtual void take(Optimizer&& other) noexcept = 0;
 
  protected:
   Optimizer(const char* name, ParameterIds no_decay) : name_(name), no_decay_(std::move(no_decay)) {}
@@ -92,30 +103,36 @@ class Optimizer {
   Optimizer& operator=(const Optimizer&) = default;
   Optimizer& operator=(Optimizer&&) noexcept = default;
 
-  /// What one parameter's update needs.
+  /// What one parameter's update needs. state.steps counts this step too.
   struct Update {
+    Device device;
     Array parameter;
-    ConstArray gradient, mask;
-    OptimizerState* state;
+    ConstArray gradient;
+    OptimizerState& state;
     double rate;
   };
   virtual const Schedule& schedule() const = 0;
-  /// How many moments a parameter has.
-  virtual int moments() const = 0;
+  virtual std::unique_ptr<Optimizer> make() const = 0;
   /// Moves one parameter. Must not fail.
   virtual void apply(const Update& update) = 0;
 
  private:
+  struct Pending {
+    Device device;
+    Array parameter;
+    ConstArray gradient;
+    std::size_t index;  // of the state
+  };
   std::size_t find(std::uint64_t id) const;
-  OptimizerState& state_for(const Tensor& parameter);
-  void prepare(const Tensor& parameter, const Tensor& gradient, double rate);
+  std::size_t find_or_add(const Tensor& parameter);
+  void prepare(const Tensor& parameter, const Tensor& gradient);
 
   const char* name_;
   ParameterIds no_decay_;
   std::int64_t steps_ = 0;
   Vec<std::uint64_t> ids_;  // beside states_, so that a search reads nothing else
   Vec<OptimizerState> states_;
-  Vec<Update> updates_;             // of the step in progress
+  Vec<Pending> pending_;            // the step in progress
   mutable std::size_t cursor_ = 0;  // where the next parameter is expected: gradients come in the same order at every step
 };
 
@@ -123,7 +140,7 @@ class Optimizer {
 
 struct SgdConfig {
   Schedule learning_rate = 0.1;
-  double momentum = 0;      ///< 0: plain gradient descent, no state
+  double momentum = 0;  ///< 0: plain gradient descent, no state
   bool nesterov = false;
   double weight_decay = 0;  ///< added to the gradient
   ParameterIds no_decay = {};
@@ -140,12 +157,14 @@ class Sgd final : public Optimizer {
   explicit Sgd(SgdConfig config = {});
   void set_learning_rate(Schedule rate) override { config_.learning_rate = rate; }
   const SgdConfig& config() const { return config_; }
+  int moments() const override { return config_.momentum != 0 ? 1 : 0; }
   const char* moment_name(int) const override { return "velocity"; }
   void visit_config(FieldVisitor& v) override { config_.visit(v); }
+  void take(Optimizer&& other) noexcept override { *this = std::move(static_cast<Sgd&>(other)); }
 
  private:
   const Schedule& schedule() const override { return config_.learning_rate; }
-  int moments() const override { return config_.momentum != 0 ? 1 : 0; }
+  std::unique_ptr<Optimizer> make() const override { return std::make_unique<Sgd>(config_); }
   void apply(const Update& update) override;
   SgdConfig config_;
 };
@@ -169,18 +188,24 @@ class Adam : public Optimizer {
   explicit Adam(AdamConfig config = {}) : Adam("adam", std::move(config), false) {}
   void set_learning_rate(Schedule rate) override { config_.learning_rate = rate; }
   const AdamConfig& config() const { return config_; }
+  int moments() const override { return 2; }
   const char* moment_name(int i) const override { return i == 0 ? "m" : "v"; }
   void visit_config(FieldVisitor& v) override { config_.visit(v); }
+  void take(Optimizer&& other) noexcept override { *this = std::move(static_cast<Adam&>(other)); }
 
  protected:
   Adam(const char* name, AdamConfig config, bool decoupled);
 
  private:
   const Schedule& schedule() const override { return config_.learning_rate; }
-  int moments() const override { return 2; }
+  std::unique_ptr<Optimizer> make() const override { return std::unique_ptr<Optimizer>(new Adam(name(), config_, decoupled_)); }
   void apply(const Update& update) override;
   AdamConfig config_;
   bool decoupled_;
+  struct {
+    std::int64_t steps = 0;
+    double first = 1, second = 1;  // 1 - beta^steps
+  } corrections_;
 };
 
 struct AdamWConfig {

@@ -157,13 +157,13 @@ TensorFile read(const Source& source, const SafetensorsOptions& options) {
 
 template <class F> std::optional<TensorFile> without_exceptions(std::string* error, F&& read_file) noexcept {
   try {
-    return read_file();
-  } catch (const std::exception& e) {
-    if (error) try {
-        *error = e.what();
-      } catch (...) {  // no memory even for the text
-        error->clear();
-      }
+    try {
+      return read_file();
+    } catch (const std::exception& e) {
+      if (error) error->assign(e.what());
+    }
+  } catch (...) {  // no memory even for the text
+    if (error) error->clear();
   }
   return std::nullopt;
 }

@@ -13,7 +13,7 @@
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 namespace {
 
-template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 144 : 96;  // 90 KiB of scores, beside 74 KiB of each operand at D = 128
+template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 96 : 96;  // 90 KiB of scores, beside 74 KiB of each operand at D = 128
 
 /// The negatives that the anchors of one side have seen: padded to whole vectors.
 template <class T> struct Running {

@@ -184,7 +184,7 @@ template <class T> T inner_product(const T* a, const T* b, Index n) {
 template <class T> void find_positive_values(const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
   for (Index i = 0; i < x.rows; ++i) {
     const Index j = x.positive_of(i), d = x.dim;
-    if (j < 0) continue;
+    if (j < 0 || j >= x.columns) continue;
     T value = in.r * inner_product(x.query + i * d, x.key + j * d, d);
     if (in.u) value += x.beta * inner_product(in.u + i * d, x.key + j * d, d);
     if (in.v) value += x.beta * inner_product(x.query + i * d, in.v + j * d, d);

@@ -86,17 +86,18 @@ template <class T> bool all_finite_row(std::int64_t n, const void* x) {
 
 }  // namespace
 
-#define CASTS(To)                                                                                                            \
-  {                                                                                                                          \
-    {                                                                                                                        \
-      cast_row<To, float>, cast_row<To, double>, cast_row<To, std::int64_t>, cast_row<To, std::uint8_t>, cast_row<To, bool>, \
-          cast_row<To, Bf16>                                                                                                 \
-    }                                                                                                                        \
+// A bool is read as the byte 0 or 1 that it is: loops over `bool` are not vectorised.
+#define CASTS(To)                                                                                                                    \
+  {                                                                                                                                  \
+    {                                                                                                                                \
+      cast_row<To, float>, cast_row<To, double>, cast_row<To, std::int64_t>, cast_row<To, std::uint8_t>, cast_row<To, std::uint8_t>, \
+          cast_row<To, Bf16>                                                                                                         \
+    }                                                                                                                                \
   }
 
 const ConvertTable convert_table = {
     {CASTS(float), CASTS(double), CASTS(std::int64_t), CASTS(std::uint8_t), CASTS(bool), CASTS(Bf16)},
-    {{is_zero_row<float>, is_zero_row<double>, is_zero_row<std::int64_t>, is_zero_row<std::uint8_t>, is_zero_row<bool>}},
+    {{is_zero_row<float>, is_zero_row<double>, is_zero_row<std::int64_t>, is_zero_row<std::uint8_t>, is_zero_row<std::uint8_t>}},
     {{all_finite_row<float>, all_finite_row<double>}},
     {{fill_row<std::uint8_t>, fill_row<std::uint16_t>, fill_row<std::uint32_t>, fill_row<std::uint64_t>}},
 };

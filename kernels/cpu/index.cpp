@@ -18,10 +18,27 @@ struct AxisView {
       : outer(shape.product(0, axis)), extent(shape[axis]), inner(shape.product(axis + 1, shape.rank())) {}
 };
 
-/// f(begin, end) over pieces of [0, count), each worth about kTaskBytes at `bytes` a step.
-template <class F> void for_each_range(std::int64_t count, std::int64_t bytes, const F& f) {
-  const std::int64_t step = std::max<std::int64_t>(1, kTaskBytes / std::max<std::int64_t>(1, bytes));
-  parallel_for((count + step - 1) / step, [&](std::int64_t i) { f(i * step, std::min(count, (i + 1) * step)); });
+/// f(outer, begin, end): positions [begin, end) of one outer block, over all of them, in pieces worth about kTaskBytes.
+template <class F> void for_each_run(std::int64_t outer, std::int64_t extent, std::int64_t bytes, const F& f) {
+  const std::int64_t count = outer * extent, step = std::max<std::int64_t>(1, kTaskBytes / std::max<std::int64_t>(1, bytes));
+  parallel_for((count + step - 1) / step, [&](std::int64_t i) {
+    for (std::int64_t at = i * step, last = std::min(count, at + step); at < last;) {
+      const std::int64_t o = at / extent, end = std::min(last, (o + 1) * extent);
+      f(o, at - o * extent, end - o * extent);
+      at = end;
+    }
+  });
+}
+
+/// f(first, last) over shares of the columns. A sum keeps its order in every column, so the number of shares may follow the threads.
+template <class F> void for_each_column_share(std::int64_t columns, const F& f) {
+  constexpr std::int64_t kLine = 16;  // columns of a share: whole cache lines
+  const ThreadPool* const pool = current_pool();
+  const std::int64_t shares = pool ? std::min<std::int64_t>(pool->threads(), columns / kLine) : 1;
+  if (shares < 2) return f(0, columns);
+  const std::int64_t width = (columns / kLine + shares - 1) / shares * kLine;
+  parallel_for(shares,
+               [&](std::int64_t i) { f(std::min(columns, i * width), i + 1 == shares ? columns : std::min(columns, (i + 1) * width)); });
 }
 
 /// An element of 1, 2, 4 or 8 bytes that may be read and written as this type whatever it is.
@@ -45,96 +62,72 @@ template <class F> void with_words(Array y, ConstArray x, const F& f) {
   }
 }
 
-template <class T> void add_to(T* y, const T* x, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] += x[i];
-}
-
-/// How many tasks share the rows of y when one outer block is all there is. Each reads the whole index, so few.
-constexpr std::int64_t kRowShares = 8;
-
 }  // namespace
 
 void index_select(Array y, ConstArray x, ConstArray index, int axis) {
   const AxisView to(*y.shape, axis), from(*x.shape, axis);
   const auto* const at = index.as<std::int64_t>();
   const auto row_bytes = static_cast<std::int64_t>(size_of(y.dtype)) * to.inner;
-  const auto copy_row = [&](std::int64_t row, std::int64_t source) {
-    std::memcpy(static_cast<char*>(y.data) + row * row_bytes, static_cast<const char*>(x.data) + source * row_bytes,
-                static_cast<std::size_t>(row_bytes));
-  };
-  if (row_bytes == 0) return;
-  for_each_range(to.outer * to.extent, row_bytes, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) copy_row(row, row / to.extent * from.extent + at[row % to.extent]);
+  for_each_run(to.outer, to.extent, row_bytes, [&](std::int64_t o, std::int64_t begin, std::int64_t end) {
+    char* const out = static_cast<char*>(y.data) + o * to.extent * row_bytes;
+    const char* const in = static_cast<const char*>(x.data) + o * from.extent * row_bytes;
+    for (std::int64_t j = begin; j < end; ++j)
+      std::memcpy(out + j * row_bytes, in + at[j] * row_bytes, static_cast<std::size_t>(row_bytes));
   });
 }
-
-namespace {
-
-template <class T> void index_add_rows(T* y, const T* x, const std::int64_t* at, const AxisView& to, const AxisView& from) {
-  if (to.outer > 1) {
-    return for_each_range(to.outer, from.extent * from.inner * static_cast<std::int64_t>(sizeof(T)),
-                          [&](std::int64_t begin, std::int64_t end) {
-                            for (std::int64_t o = begin; o < end; ++o)
-                              for (std::int64_t j = 0; j < from.extent; ++j)
-                                add_to(y + (o * to.extent + at[j]) * to.inner, x + (o * from.extent + j) * to.inner, to.inner);
-                          });
-  }
-  const std::int64_t shares = from.extent * from.inner * static_cast<std::int64_t>(sizeof(T)) < 2 * kTaskBytes ? 1 : kRowShares;
-  parallel_for(shares, [&](std::int64_t share) {
-    const std::int64_t begin = share * to.extent / shares, end = (share + 1) * to.extent / shares;
-    for (std::int64_t j = 0; j < from.extent; ++j)
-      if (at[j] >= begin && at[j] < end) add_to(y + at[j] * to.inner, x + j * to.inner, to.inner);
-  });
-}
-
-}  // namespace
 
 void index_add(Array y, ConstArray x, ConstArray index, int axis) {
   const AxisView to(*y.shape, axis), from(*x.shape, axis);
+  const auto* const at = index.as<std::int64_t>();
   with_floating(y.dtype, [&](auto zero) {
     using T = decltype(zero);
-    index_add_rows(y.as<T>(), x.as<T>(), index.as<std::int64_t>(), to, from);
+    const auto add = [&](std::int64_t o, std::int64_t first, std::int64_t last) {
+      for (std::int64_t j = 0; j < from.extent; ++j) {
+        T* const sum = y.as<T>() + (o * to.extent + at[j]) * to.inner;
+        const T* const term = x.as<T>() + (o * from.extent + j) * from.inner;
+        for (std::int64_t k = first; k < last; ++k) sum[k] += term[k];
+      }
+    };
+    if (to.outer == 1) return for_each_column_share(to.inner, [&](std::int64_t first, std::int64_t last) { add(0, first, last); });
+    for_each_run(1, to.outer, 2 * from.extent * from.inner * static_cast<std::int64_t>(sizeof(T)),
+                 [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t o = begin; o < end; ++o) add(o, 0, to.inner);
+                 });
   });
 }
 
 void gather(Array y, ConstArray x, ConstArray index, int axis) {
   const AxisView to(*y.shape, axis), from(*x.shape, axis);
-  const auto* const at = index.as<std::int64_t>();
   with_words(y, x, [&](auto* out, const auto* in) {
-    for_each_range(to.outer * to.extent, to.inner * 8, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t row = begin; row < end; ++row) {
-        const auto* const source = in + row / to.extent * from.extent * to.inner;
-        for (std::int64_t i = row * to.inner, k = 0; k < to.inner; ++i, ++k) out[i] = source[at[i] * to.inner + k];
+    for_each_run(to.outer, to.extent, to.inner * 8, [&](std::int64_t o, std::int64_t begin, std::int64_t end) {
+      const auto* const at = index.as<std::int64_t>() + o * to.extent * to.inner;
+      const auto* const source = in + o * from.extent * to.inner;
+      auto* const target = out + o * to.extent * to.inner;
+      if (to.inner == 1) {
+        for (std::int64_t j = begin; j < end; ++j) target[j] = source[at[j]];
+        return;
       }
+      for (std::int64_t j = begin; j < end; ++j)
+        for (std::int64_t i = j * to.inner, k = 0; k < to.inner; ++i, ++k) target[i] = source[at[i] * to.inner + k];
     });
   });
 }
 
-namespace {
-
-/// Columns [first, last) of one outer block: all terms of an element of y, in the order of the index.
-template <class T>
-void scatter_add_columns(T* y, const T* x, const std::int64_t* at, const AxisView& from, std::int64_t first, std::int64_t last) {
-  for (std::int64_t j = 0; j < from.extent; ++j)
-    for (std::int64_t k = first; k < last; ++k) y[at[j * from.inner + k] * from.inner + k] += x[j * from.inner + k];
-}
-
-}  // namespace
-
 void scatter_add(Array y, ConstArray x, ConstArray index, int axis) {
   const AxisView to(*y.shape, axis), from(*x.shape, axis);
-  const auto* const at = index.as<std::int64_t>();
   with_floating(y.dtype, [&](auto zero) {
     using T = decltype(zero);
-    // Work is shared by outer blocks, or within a single one by columns.
-    const bool by_columns = from.outer == 1;
-    const std::int64_t x_block = from.extent * from.inner, y_block = to.extent * to.inner;
-    for_each_range(by_columns ? from.inner : from.outer, 8 * (by_columns ? from.extent : x_block),
-                   [&](std::int64_t begin, std::int64_t end) {
-                     if (by_columns) return scatter_add_columns(y.as<T>(), x.as<T>(), at, from, begin, end);
-                     for (std::int64_t o = begin; o < end; ++o)
-                       scatter_add_columns(y.as<T>() + o * y_block, x.as<T>() + o * x_block, at + o * x_block, from, 0, from.inner);
-                   });
+    const auto add = [&](std::int64_t o, std::int64_t first, std::int64_t last) {
+      T* const sum = y.as<T>() + o * to.extent * to.inner;
+      const T* const term = x.as<T>() + o * from.extent * from.inner;
+      const auto* const at = index.as<std::int64_t>() + o * from.extent * from.inner;
+      for (std::int64_t j = 0; j < from.extent; ++j)
+        for (std::int64_t k = first; k < last; ++k) sum[at[j * from.inner + k] * from.inner + k] += term[j * from.inner + k];
+    };
+    if (to.outer == 1) return for_each_column_share(from.inner, [&](std::int64_t first, std::int64_t last) { add(0, first, last); });
+    for_each_run(1, to.outer, 8 * from.extent * from.inner, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+      for (std::int64_t o = begin; o < end; ++o) add(o, 0, from.inner);
+    });
   });
 }
 
@@ -143,11 +136,12 @@ void one_hot(Array y, ConstArray index) {
   const std::int64_t classes = y.shape->back();
   with_floating(y.dtype, [&](auto zero) {
     using T = decltype(zero);
-    T* const out = y.as<T>();
-    for_each_range(index.elements(), classes * static_cast<std::int64_t>(sizeof(T)), [&](std::int64_t begin, std::int64_t end) {
-      std::fill(out + begin * classes, out + end * classes, T(0));
-      for (std::int64_t i = begin; i < end; ++i) out[i * classes + at[i]] = T(1);
-    });
+    for_each_run(1, index.elements(), classes * static_cast<std::int64_t>(sizeof(T)),
+                 [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+                   T* const out = y.as<T>();
+                   std::fill(out + begin * classes, out + end * classes, T(0));
+                   for (std::int64_t i = begin; i < end; ++i) out[i * classes + at[i]] = T(1);
+                 });
   });
 }
 

@@ -8,7 +8,7 @@
 // are written row after row, as memory likes it (group by group, from the cache, is slower even where a channel fits).
 
 #include <gradus/kernels/cpu/normalization_table.h>
-#include <gradus/kernels/cpu/simd.h>
+#include <gradus/kernels/cpu/runs.h>
 
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 namespace {
@@ -80,42 +80,6 @@ template <class T> struct Parameters {
     return {mean[c], static_cast<T>(-scale * rstd[c] * dgamma / count), static_cast<T>(-scale * dbeta / count), static_cast<T>(scale)};
   }
 };
-
-// ---- sums along a run ----------------------------------------------------------------------------------------------------------------
-
-/// Two sums that are taken in one pass.
-template <class T> struct Pair {
-  Vec<T> a, b;
-  GRADUS_INLINE Pair(T value) : a(value), b(value) {}
-  GRADUS_INLINE Pair(Vec<T> first, Vec<T> second) : a(first), b(second) {}
-  GRADUS_INLINE friend Pair operator+(Pair x, Pair y) { return {x.a + y.a, x.b + y.b}; }
-};
-struct Sums {
-  double a, b;
-  GRADUS_INLINE friend Sums operator+(Sums x, Sums y) { return {x.a + y.a, x.b + y.b}; }
-};
-
-template <class T> GRADUS_INLINE double sum_first(Vec<T> v, Index n) {
-  T lanes[Vec<T>::W];
-  v.store(lanes);
-  double total = 0;
-  for (Index i = 0; i < n; ++i) total += lanes[i];
-  return total;
-}
-template <class T> GRADUS_INLINE Sums sum_first(Pair<T> v, Index n) { return {sum_first(v.a, n), sum_first(v.b, n)}; }
-
-/// The sum of f(x[i]...) for i in [0, n); f gives a Vec or a Pair (Sum). Four chains hide the latency of an addition.
-template <class Sum, class T, class F, class... In> GRADUS_INLINE auto sum_run(Index n, const F& f, const T* x, const In*... more) {
-  constexpr Index W = Vec<T>::W;
-  Sum s[4] = {Sum(T(0)), Sum(T(0)), Sum(T(0)), Sum(T(0))};
-  Index i = 0;
-  for (; i + 4 * W <= n; i += 4 * W)
-    for (int u = 0; u < 4; ++u) s[u] = s[u] + f(Vec<T>::load(x + i + u * W), Vec<T>::load(more + i + u * W)...);
-  for (; i + W <= n; i += W) s[0] = s[0] + f(Vec<T>::load(x + i), Vec<T>::load(more + i)...);
-  auto total = sum_first((s[0] + s[1]) + (s[2] + s[3]), W);
-  if (i < n) total = total + sum_first(f(load_partial(x + i, n - i), load_partial(more + i, n - i)...), n - i);
-  return total;
-}
 
 // ---- sums down columns ---------------------------------------------------------------------------------------------------------------
 

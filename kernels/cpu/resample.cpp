@@ -1,8 +1,7 @@
-// Bilinear resampling: the four taps of an output pixel are found once and used for every channel.
+// Bilinear resampling: the place of an output pixel is found once and used for every channel.
 #include <gradus/kernels/resample.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include <gradus/kernels/parallel.h>
 
@@ -29,41 +28,58 @@ template <class T> struct PixelMap {
   }
 };
 
-/// The four input pixels around a point: offsets into one channel, -1 outside the image, and the point's place between them.
-template <class T> struct Taps {
-  std::int64_t at[4];
+/// The place of a point between the four input pixels around it.
+template <class T> struct Place {
+  std::int64_t corner;  // offset of the upper left one in a channel; it may lie outside the image
   T across, down;
+  bool left, right, top, bottom;  // whether the pixels of that side lie inside
 
-  Taps(T column, T row, const Image& from) {
-    const T left = std::floor(column), top = std::floor(row);
-    across = column - left;
-    down = row - top;
-    // Compared as floats: a coordinate beyond any integer, or NaN, is outside.
-    const bool in_left = left >= 0 && left < T(from.w), in_right = left >= -1 && left < T(from.w - 1);
-    const bool in_top = top >= 0 && top < T(from.h), in_bottom = top >= -1 && top < T(from.h - 1);
-    const std::int64_t x = in_left || in_right ? static_cast<std::int64_t>(left) : 0,
-                       y = in_top || in_bottom ? static_cast<std::int64_t>(top) : 0;
-    const std::int64_t corner = y * from.w + x;
-    at[0] = in_top && in_left ? corner : -1;
-    at[1] = in_top && in_right ? corner + 1 : -1;
-    at[2] = in_bottom && in_left ? corner + from.w : -1;
-    at[3] = in_bottom && in_right ? corner + from.w + 1 : -1;
-  }
-  T sample(const T* x, T fill) const {
-    const T a = at[0] < 0 ? fill : x[at[0]], b = at[1] < 0 ? fill : x[at[1]], c = at[2] < 0 ? fill : x[at[2]],
-            d = at[3] < 0 ? fill : x[at[3]];
-    const T upper = a + across * (b - a), lower = c + across * (d - c);
-    return upper + down * (lower - upper);
+  Place() = default;
+  Place(T column, T row, const Image& from) {
+    if (!(column > -1 && column < T(from.w) && row > -1 && row < T(from.h))) {
+      *this = Place();
+      across = down = (column - column) + (row - row);  // 0, or NaN if a coordinate is not finite
+      return;
+    }
+    const std::int64_t x = column < 0 ? -1 : static_cast<std::int64_t>(column), y = row < 0 ? -1 : static_cast<std::int64_t>(row);
+    corner = y * from.w + x;
+    across = column - T(x);
+    down = row - T(y);
+    left = x >= 0;
+    right = x + 1 < from.w;
+    top = y >= 0;
+    bottom = y + 1 < from.h;
   }
 };
 
-/// Row i of one output image, all channels.
+template <class T> T between(const Place<T>& p, T upper_left, T upper_right, T lower_left, T lower_right) {
+  const T upper = upper_left + p.across * (upper_right - upper_left), lower = lower_left + p.across * (lower_right - lower_left);
+  return upper + p.down * (lower - upper);
+}
+
+template <class T> T sample(const Place<T>& p, const T* x, std::int64_t w, T fill) {
+  const T* const q = x + p.corner;
+  if (p.left && p.right && p.top && p.bottom) return between(p, q[0], q[1], q[w], q[w + 1]);
+  return between(p, p.top && p.left ? q[0] : fill, p.top && p.right ? q[1] : fill, p.bottom && p.left ? q[w] : fill,
+                 p.bottom && p.right ? q[w + 1] : fill);
+}
+
+constexpr std::int64_t kStrip = 64;  // pixels whose places are found at a time: 3 KiB of stack in f64
+
+/// Row i of one output image, all channels, strip by strip.
 template <class T> void resample_row(T* y, const T* x, const PixelMap<T>& map, const Image& to, const Image& from, std::int64_t i, T fill) {
   const T q = T(i) - T(to.h - 1) * T(0.5);
-  for (std::int64_t j = 0; j < to.w; ++j) {
-    const T p = T(j) - T(to.w - 1) * T(0.5);
-    const Taps<T> taps(map.xx * p + map.xy * q + map.x0, map.yx * p + map.yy * q + map.y0, from);
-    for (std::int64_t c = 0; c < to.c; ++c) y[(c * to.h + i) * to.w + j] = taps.sample(x + c * from.h * from.w, fill);
+  for (std::int64_t first = 0; first < to.w; first += kStrip) {
+    const std::int64_t n = std::min(kStrip, to.w - first);
+    Place<T> places[kStrip];
+    for (std::int64_t j = 0; j < n; ++j) {
+      const T p = T(first + j) - T(to.w - 1) * T(0.5);
+      places[j] = Place<T>(map.xx * p + map.xy * q + map.x0, map.yx * p + map.yy * q + map.y0, from);
+    }
+    for (std::int64_t c = 0; c < to.c; ++c) {
+      T* const out = y + (c * to.h + i) * to.w + first;
+      for (std::int64_t j = 0; j < n; ++j) out[j] = sample(places[j], x + c * from.h * from.w, from.w, fill);
+    }
   }
 }
 

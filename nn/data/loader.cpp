@@ -4,6 +4,8 @@
 #include <numeric>
 #include <utility>
 
+#include <gradus/nn/serialize.h>
+
 namespace gradus::inline v0 {
 namespace {
 constexpr std::uint32_t kLoaderStream = 0x4C4F4144;  // "LOAD": apart from the streams of ops
@@ -22,6 +24,7 @@ std::int64_t Loader::batches_per_epoch() const {
 }
 
 Batch Loader::next() {
+  seek(position_);
   if (order_epoch_ != position_.epoch) {
     if (options_.shuffle) {
       order_ = permutation_of(data_.size(), fold(Key{seed_, kLoaderStream}, static_cast<std::uint64_t>(position_.epoch)));
@@ -36,6 +39,11 @@ Batch Loader::next() {
       data_.batch(std::span<const std::int64_t>(order_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)));
   if (++position_.batch == batches_per_epoch()) position_ = {position_.epoch + 1, 0};
   return batch;
+}
+
+void Loader::add_to(Checkpoint& checkpoint, const std::string& name) {
+  checkpoint.add(name + ".epoch", position_.epoch);
+  checkpoint.add(name + ".batch", position_.batch);
 }
 
 void Loader::seek(Position position) {

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include <gradus/nn/data/dataset.h>
 
 namespace gradus::inline v0 {
+
+class Checkpoint;
 
 struct LoaderOptions {
   std::int64_t batch_size = 64;
@@ -35,7 +38,8 @@ class Loader {
   /// Throws ValueError unless batch_size >= 1 and an epoch has at least one batch.
   Loader(Dataset data, LoaderOptions options, std::uint64_t seed);
 
-  /// The next batch; after the last of an epoch comes the first of the next.
+  /// The next batch; after the last of an epoch comes the first of the next. Throws ValueError if a checkpoint of another data set or
+  /// batch size has given it a position that does not exist.
   Batch next();
   std::int64_t batches_per_epoch() const;
   /// Of the batch that next() will give.
@@ -43,6 +47,8 @@ class Loader {
   Position position() const { return position_; }
   /// Continues from a position that position() gave. Throws ValueError for one that does not exist.
   void seek(Position position);
+  /// Adds the position to a checkpoint (nn/serialize.h): a loader restored from it goes on where this one was.
+  void add_to(Checkpoint& checkpoint, const std::string& name);
   const Dataset& data() const { return data_; }
 
  private:

@@ -74,7 +74,9 @@ Anchor anchor_of(const Problem& p, Index a) {
     const Pair pair = column ? Pair{b, a - p.rows} : Pair{a, b};
     if (p.form == Form::nt_xent && a == b) continue;
     if (!p.allowed(pair.i, pair.j)) continue;
-    const Index positive = p.form == Form::key_set ? p.positive[std::size_t(a)] : p.form == Form::nt_xent ? (a + p.rows / 2) % p.rows : pair.i;
+    const Index positive = p.form == Form::key_set   ? p.positive[std::size_t(a)]
+                           : p.form == Form::nt_xent ? (a + p.rows / 2) % p.rows
+                                                     : pair.i;
     if (pair.j != positive) out.negatives.push_back(pair);
     else out.has_positive = true, out.positive = pair;
   }
@@ -178,9 +180,26 @@ template <class T> struct Run {
   Shape mask_shape;
 
   Run(const Problem& problem, const Point<double>& x)
-      : p(problem), query({p.rows, p.dim}), key({p.columns, p.dim}), temperature({1}), dloss({p.anchors()}), loss(dloss), lse(dloss), dquery(query),
-        dkey(key), dtemperature({1}), u(query), v(key), w({1}), ddloss(dloss), ddquery(query), ddkey(key), ddtemperature({1}), positive({p.rows}),
-        mask(new bool[p.mask.size()]), mask_shape({p.rows, p.columns}) {
+      : p(problem),
+        query({p.rows, p.dim}),
+        key({p.columns, p.dim}),
+        temperature({1}),
+        dloss({p.anchors()}),
+        loss(dloss),
+        lse(dloss),
+        dquery(query),
+        dkey(key),
+        dtemperature({1}),
+        u(query),
+        v(key),
+        w({1}),
+        ddloss(dloss),
+        ddquery(query),
+        ddkey(key),
+        ddtemperature({1}),
+        positive({p.rows}),
+        mask(new bool[p.mask.size()]),
+        mask_shape({p.rows, p.columns}) {
     std::copy(x.query.begin(), x.query.end(), query.values.begin());
     std::copy(x.key.begin(), x.key.end(), key.values.begin());
     std::copy(p.dloss.begin(), p.dloss.end(), dloss.values.begin());
@@ -206,7 +225,8 @@ template <class T> struct Run {
   }
   void backward() {
     const GuardedWorkspace w_(cpu::contrastive_backward_workspace_bytes(operands()));
-    cpu::contrastive_backward(dquery.out(), nt_xent() ? Array{} : dkey.out(), dtemperature.out(), dloss.in(), loss.in(), lse.in(), operands(), w_.get());
+    cpu::contrastive_backward(dquery.out(), nt_xent() ? Array{} : dkey.out(), dtemperature.out(), dloss.in(), loss.in(), lse.in(),
+                              operands(), w_.get());
   }
   void double_backward() {
     const GuardedWorkspace w_(cpu::contrastive_double_backward_workspace_bytes(operands()));
@@ -374,7 +394,7 @@ TEST_CASE("contrastive: value and both orders of gradient agree with the oracle 
 TEST_CASE("contrastive: more tiles than groups, and single rows") {
   check_against_oracle<float>(random_sample(Form::nt_xent, 2600, 2600, 5, 0.3, 20));  // 19 tiles in 15 groups
   check_against_oracle<float>(random_sample(Form::key_set, 1, 2500, 9, 0.3, 21));
-  check_against_oracle<float>(random_sample(Form::key_set, 2500, 1, 9, 0.3, 22));     // no negatives: all zero
+  check_against_oracle<float>(random_sample(Form::key_set, 2500, 1, 9, 0.3, 22));  // no negatives: all zero
   check_against_oracle<double>(random_sample(Form::symmetric, 1700, 1700, 3, 0.3, 23));
   check_against_oracle<double>(random_sample(Form::symmetric, 1, 1, 3, 0.3, 24));
 }
@@ -450,16 +470,28 @@ TEST_CASE("contrastive: finite differences of the loss and of the gradient") {
       CHECK(slope == doctest::Approx(want).epsilon(1e-6).scale(1e-2));
     };
     for (std::size_t i = 0; i < 40; i += 3) {
-      const auto moved = [&](double h) { Point<double> x = s.x; x.query[i] += h; return x; };
+      const auto moved = [&](double h) {
+        Point<double> x = s.x;
+        x.query[i] += h;
+        return x;
+      };
       check(loss_of, moved, at.dquery.values[i]);
       check(phi_of, moved, at.ddquery.values[i]);
     }
     for (std::size_t i = 0; form != Form::nt_xent && i < s.x.key.size(); i += 3) {
-      const auto moved = [&](double h) { Point<double> x = s.x; x.key[i] += h; return x; };
+      const auto moved = [&](double h) {
+        Point<double> x = s.x;
+        x.key[i] += h;
+        return x;
+      };
       check(loss_of, moved, at.dkey.values[i]);
       check(phi_of, moved, at.ddkey.values[i]);
     }
-    const auto warmer = [&](double h) { Point<double> x = s.x; x.temperature += h; return x; };
+    const auto warmer = [&](double h) {
+      Point<double> x = s.x;
+      x.temperature += h;
+      return x;
+    };
     check(loss_of, warmer, at.dtemperature.values[0]);
     check(phi_of, warmer, at.ddtemperature.values[0]);
     for (std::size_t a = 0; a < s.p.dloss.size(); ++a) {  // Phi is linear in dloss
@@ -520,7 +552,8 @@ TEST_CASE("contrastive: aligned pairs keep their gradient's relative accuracy in
       const Index shift = form == Form::nt_xent ? 128 : 0;
       for (Index i = 0; i < 256 - shift; ++i)
         for (Index d = 0; d < 128; ++d)
-          other[std::size_t((i + shift) * 128 + d)] = s.x.query[std::size_t(i * 128 + d)] + std::normal_distribution<double>(0, line.noise)(rng);
+          other[std::size_t((i + shift) * 128 + d)] =
+              s.x.query[std::size_t(i * 128 + d)] + std::normal_distribution<double>(0, line.noise)(rng);
       normalize(other, 128);
       for (Index i = 0; i < 256; ++i) s.p.positive[std::size_t(i)] = i, s.p.dloss[std::size_t(i)] = 1.0 / 256;
       for (double& g : s.p.dloss) g = 1.0 / 256;
@@ -542,7 +575,7 @@ TEST_CASE("contrastive: unaligned pairs at temperatures where exp overflows, and
       for (std::size_t i = 0; i < s.x.query.size(); ++i) s.x.query[i] *= i / 12 % 3 == 0 ? 5 : i / 12 % 3 == 1 ? 1 : 0.01;
       if (form == Form::nt_xent) s.x.key = s.x.query;
       check_against_oracle<double>(s, 1e-8);  // scores up to 25,000, whose rounding is 4e-12
-      Run<float> r(s.p, s.x);  // one exponential cannot serve a tile here
+      Run<float> r(s.p, s.x);                 // one exponential cannot serve a tile here
       r.forward(), r.backward();
       check_first_order(r, 2e-2 / temperature * 1e-3);
     }
@@ -655,7 +688,8 @@ TEST_CASE("contrastive: a permutation of the samples permutes losses and gradien
   for (Index row = 0; row < 2 * n; ++row) {
     CHECK(b.loss.values[std::size_t(row)] == doctest::Approx(a.loss.values[std::size_t(source(row))]).epsilon(1e-12));
     for (Index d = 0; d < dim; ++d)
-      CHECK(b.dquery.values[std::size_t(row * dim + d)] == doctest::Approx(a.dquery.values[std::size_t(source(row) * dim + d)]).epsilon(1e-10));
+      CHECK(b.dquery.values[std::size_t(row * dim + d)] ==
+            doctest::Approx(a.dquery.values[std::size_t(source(row) * dim + d)]).epsilon(1e-10));
   }
 }
 
@@ -664,7 +698,8 @@ TEST_CASE("contrastive: scratch obeys 64 (B + M) bytes and 1 MiB a thread, and d
     const Shape q{rows, dim}, k{columns, dim};
     Contrastive x;
     x.form = form, x.query = {nullptr, &q, dtype}, x.key = {nullptr, &k, dtype};
-    return std::max({cpu::contrastive_workspace_bytes(x), cpu::contrastive_backward_workspace_bytes(x), cpu::contrastive_double_backward_workspace_bytes(x)});
+    return std::max({cpu::contrastive_workspace_bytes(x), cpu::contrastive_backward_workspace_bytes(x),
+                     cpu::contrastive_double_backward_workspace_bytes(x)});
   };
   for (const int threads : {1, 4, 64})
     for (const DType dtype : {DType::f32, DType::f64})
@@ -675,9 +710,11 @@ TEST_CASE("contrastive: scratch obeys 64 (B + M) bytes and 1 MiB a thread, and d
             const PoolScope scope(pool);
             const Index columns = form == Form::key_set ? 4 * rows : rows;
             const std::size_t saved = 2 * size_of(dtype) * std::size_t(form == Form::symmetric ? 2 * rows : rows);
-            CHECK(worst(form, dtype, rows, columns, dim) + saved <= std::size_t(64 * (rows + columns)) + (std::size_t(pool.threads()) << 20));
+            CHECK(worst(form, dtype, rows, columns, dim) + saved <=
+                  std::size_t(64 * (rows + columns)) + (std::size_t(pool.threads()) << 20));
           }
-  const std::size_t one = worst(Form::symmetric, DType::f32, 100000, 100000, 64), two = worst(Form::symmetric, DType::f32, 200000, 200000, 64);
+  const std::size_t one = worst(Form::symmetric, DType::f32, 100000, 100000, 64),
+                    two = worst(Form::symmetric, DType::f32, 200000, 200000, 64);
   CHECK(two <= 2 * one);
 }
 
@@ -691,14 +728,15 @@ TEST_CASE("contrastive: absent outputs and cotangents") {
   r.double_backward();
   Run<double> part(s.p, s.x);
   part.loss = r.loss, part.lse = r.lse, part.u = r.u;
-  const GuardedWorkspace w(std::max(cpu::contrastive_backward_workspace_bytes(r.operands()), cpu::contrastive_double_backward_workspace_bytes(r.operands())));
+  const GuardedWorkspace w(
+      std::max(cpu::contrastive_backward_workspace_bytes(r.operands()), cpu::contrastive_double_backward_workspace_bytes(r.operands())));
   cpu::contrastive_backward(part.dquery.out(), {}, {}, r.dloss.in(), r.loss.in(), r.lse.in(), part.operands(), w.get());
   CHECK(part.dquery.values == r.dquery.values);
   cpu::contrastive_backward({}, part.dkey.out(), part.dtemperature.out(), r.dloss.in(), r.loss.in(), r.lse.in(), part.operands(), w.get());
   CHECK(part.dkey.values == r.dkey.values);
   CHECK(part.dtemperature.values[0] == doctest::Approx(r.dtemperature.values[0]).epsilon(1e-12));
-  cpu::contrastive_double_backward(part.ddloss.out(), part.ddquery.out(), {}, {}, part.u.in(), {}, {}, r.dloss.in(), r.loss.in(), r.lse.in(),
-                                   part.operands(), w.get());
+  cpu::contrastive_double_backward(part.ddloss.out(), part.ddquery.out(), {}, {}, part.u.in(), {}, {}, r.dloss.in(), r.loss.in(),
+                                   r.lse.in(), part.operands(), w.get());
   CHECK(error(part.ddloss.values, r.ddloss.values) < 1e-14);
   CHECK(error(part.ddquery.values, r.ddquery.values) < 1e-14);
 }

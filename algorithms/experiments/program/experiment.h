@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <gradus/algorithms/experiments/program/checkpoint.h>
 #include <gradus/algorithms/experiments/program/run.h>
 
 namespace gradus::experiments {

@@ -179,6 +179,14 @@ std::string to_json(const std::vector<Record>& runs, const std::vector<Record>& 
   return json.dump(2) + "\n";
 }
 
+std::string seeds_of(const std::string& text) {
+  const Json json = Json::parse(text);
+  if (!json.contains("seeds")) return json.at("seed").dump();
+  std::string seeds;
+  for (const Json& seed : json.at("seeds")) seeds += (seeds.empty() ? "" : ", ") + seed.dump();
+  return seeds;
+}
+
 Record from_json(const std::string& text, const std::string& path) {
   try {
     Json json = Json::parse(text);

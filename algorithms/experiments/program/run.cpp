@@ -6,7 +6,7 @@
 #include <iostream>
 #include <optional>
 
-#include <gradus/algorithms/experiments/program/checkpoint.h>
+#include <gradus/algorithms/experiments/program/snapshot.h>
 #include <gradus/algorithms/experiments/program/config_record.h>
 #include <gradus/algorithms/experiments/program/files.h>
 #include <gradus/algorithms/experiments/program/format.h>
@@ -18,6 +18,7 @@
 #include <gradus/engine/memory.h>
 #include <gradus/engine/tape.h>
 #include <gradus/kernels/version.h>
+#include <gradus/nn/safetensors.h>
 
 namespace gradus::experiments {
 
@@ -28,11 +29,11 @@ struct Run::Parts {
   Progress progress;
   std::string progress_text;  // the last row
   std::vector<LoopState> loops;
-  std::vector<Snapshot> loop_states;  // of the finished loops
-  State open_state;                   // of the loop that is running, if one is
+  std::vector<TensorFile> loop_states;  // of the finished loops
+  State open_state;                     // of the loop that is running, if one is
   bool in_loop = false;
   std::optional<RunState> resumed;  // until the loop is reached in which the checkpoint was saved
-  Snapshot resumed_snapshot;
+  TensorFile resumed_file;
   std::exception_ptr failure;  // met where nothing may be thrown
   bool tape_shown = false;
   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
@@ -81,10 +82,10 @@ struct Run::Parts {
   }
 
   void load() {
-    resumed_snapshot = load_snapshot(checkpoint_path());
-    const auto header = resumed_snapshot.texts.find("run");
-    if (header == resumed_snapshot.texts.end()) raise_io(checkpoint_path() + " is not the checkpoint of a run");
-    resumed = run_state_from_json(header->second, checkpoint_path());
+    resumed_file = read_safetensors(checkpoint_path());
+    const std::string* header = resumed_file.find_metadata("run");
+    if (!header) raise_io(checkpoint_path() + " is not the checkpoint of a run");
+    resumed = run_state_from_json(*header, checkpoint_path());
     log = Log(path("log.csv"), resumed->log_rows, resumed->log_columns);
   }
 
@@ -99,28 +100,23 @@ struct Run::Parts {
     if (options.out_dir.empty()) return;
     RunState state{record, loops, log.rows(), log.columns()};
     state.record.cost = cost();
-    Snapshot all;
-    all.texts["run"] = to_json(state);
-    for (std::size_t i = 0; i < loop_states.size(); ++i) all.add(loops[i].name, loop_states[i]);
-    if (in_loop) {
-      Checkpoint now = Checkpoint::saving(false);
-      open_state(now);
-      all.add(loops.back().name, now.snapshot());
-    }
+    TensorFile file;
+    file.metadata.emplace_back("run", to_json(state));
+    for (std::size_t i = 0; i < loop_states.size(); ++i) add_part(file, loops[i].name, loop_states[i]);
+    if (in_loop) add_part(file, loops.back().name, snapshot_of(open_state, false));
     log.sync();
-    save_snapshot(checkpoint_path(), all);
+    write_safetensors(checkpoint_path(), file);
   }
 
   // Gives the loop that begins its state back, if the checkpoint has it.
-  void restore(LoopState& loop) {
+  void restore_loop(LoopState& loop) {
     const std::size_t index = loops.size();
     if (!resumed || index >= resumed->loops.size()) return;
     const LoopState& saved = resumed->loops[index];
     if (saved.name != loop.name || saved.total != loop.total)
       raise_io(checkpoint_path() + " belongs to another run: its loop " + std::to_string(index + 1) + " is " + saved.name + " of " +
                std::to_string(saved.total) + " steps, this run's is " + loop.name + " of " + std::to_string(loop.total));
-    Checkpoint checkpoint = Checkpoint::restoring(resumed_snapshot.part(loop.name));
-    open_state(checkpoint);
+    restore(open_state, part_of(resumed_file, loop.name), checkpoint_path());
     loop.done = saved.finished ? loop.total : saved.done;
     if (index + 1 == resumed->loops.size()) end_resume();
   }
@@ -134,7 +130,7 @@ struct Run::Parts {
     record.findings = saved.findings;
     record.cost = before = saved.cost;
     resumed.reset();
-    resumed_snapshot = {};
+    resumed_file = {};
   }
 
   // At every call of the experiment: errors and interrupts that came where nothing may be thrown.
@@ -221,7 +217,7 @@ Steps Run::steps(const std::string& loop, std::int64_t total, State state) {
     if (earlier.name == loop) raise_value("[steps] there has been a loop '" + loop + "': each needs its own name");
   LoopState begun{loop, 0, total};
   p.open_state = std::move(state);
-  p.restore(begun);
+  p.restore_loop(begun);
   p.loops.push_back(begun);
   p.in_loop = true;
   return Steps(*this, begun.done, total);
@@ -246,9 +242,7 @@ void Run::end_loop(bool failed) noexcept {
   p.loops.back().finished = true;
   if (failed) return;
   try {
-    Checkpoint finished = Checkpoint::saving(true);
-    p.open_state(finished);
-    p.loop_states.push_back(finished.snapshot());
+    p.loop_states.push_back(snapshot_of(p.open_state, true));
   } catch (...) { p.failure = std::current_exception(); }
   p.open_state = nullptr;
 }

@@ -7,7 +7,7 @@
 //       Generator rng(run.seed());
 //       Encoder encoder(config, rng);
 //       Adam adam({.learning_rate = config.learning_rate});
-//       const auto state = [&](Checkpoint& c) { c("encoder", encoder); c("adam", adam); c("rng", rng); };
+//       const auto state = [&](Checkpoint& c) { c("encoder", encoder); c("adam", adam, encoder); c("rng", rng); };
 //       for (const std::int64_t step : run.steps(config.steps, state)) {
 //         ...
 //         run.log(step, {{"loss", loss.item()}});
@@ -41,7 +41,7 @@ namespace gradus::experiments {
 class Checkpoint;
 class Run;
 
-/// Names every value that a training loop changes: calls checkpoint(name, value) for each. Used to save and to restore.
+/// Names everything that a training loop changes (checkpoint.h). It is called anew for each saving and restoring.
 using State = std::function<void(Checkpoint&)>;
 
 /// Options of one run, as the command line gives them.

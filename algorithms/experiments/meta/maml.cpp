@@ -1,0 +1,47 @@
+// MAML on sinusoids: an initialisation from which one gradient step on ten points fits a new curve.
+#include <gradus/algorithms/experiments/meta/sinusoids.h>
+
+namespace gradus::experiments {
+namespace {
+
+struct MamlExperiment {
+  SinusoidExperiment setting;
+  MamlConfig maml;
+  void visit(FieldVisitor& v) {
+    maml.visit(v);
+    setting.visit(v);
+  }
+};
+
+void run_maml(Run& run) {
+  MamlExperiment config;
+  if (run.quick()) config.setting.meta_steps = 300, config.setting.test_tasks = 50;
+  run.configure(config);
+  Module model = sinusoid_model(run.seed());
+  Adam optimizer({.learning_rate = config.setting.outer_lr});
+  const Key key{run.seed(), 0}, task_key = fold(key, 1), draw_key = fold(key, 3);
+  const SinusoidCurves curves = train_and_report(run, config.setting, model, &optimizer, "MAML on sinusoids", [&](std::int64_t step) {
+    return maml_step(model, optimizer, meta_batch(config.setting, task_key, step), mse_loss, config.maml, fold(draw_key, static_cast<std::uint64_t>(step)));
+  });
+  run.check("mse_1", curves.trained.mse[1], "<=", .65, Judged::worst);
+  run.check("mse_5", curves.trained.mse[3], "<=", .32, Judged::worst);
+  run.check("mse_10", curves.trained.mse[4], "<=", .25, Judged::worst);
+  run.check("joint_mse_1", curves.joint.mse[1], ">=", 1.8, Judged::worst);
+}
+
+const Experiment maml_experiment{
+    .name = "maml",
+    .family = "meta",
+    .paper = "Finn, Abbeel, Levine 2017, arXiv 1703.03400",
+    .idea = "Learn an initialisation from which a few gradient steps solve a new task; the meta-gradient goes through those steps.",
+    .formula = "theta <- theta - beta grad_theta sum_i L_Q,i(theta - alpha grad L_S,i(theta))",
+    .data = "sinusoids (generated)",
+    .quick_seconds = 5,
+    .full_seconds = 60,
+    .ingredients = {"inner_loop", "task", "check_meta_gradient"},
+    .run = run_maml,
+    .visit = visit_defaults<MamlExperiment>};
+GRADUS_EXPERIMENT(maml_experiment);
+
+}  // namespace
+}  // namespace gradus::experiments

@@ -1,0 +1,23 @@
+#include <gradus/nn/ema.h>
+
+#include <gradus/engine/record.h>
+#include <gradus/kernels/optimizer.h>
+
+namespace gradus::inline v0::detail {
+
+void ema_update(const TensorList& teacher, const TensorList& student, double decay) {
+  if (!(decay >= 0 && decay <= 1)) raise_value("[ema_update] decay is " + std::to_string(decay) + "; expected 0 <= decay <= 1");
+  if (teacher.size() != student.size())
+    raise_value("[ema_update] a teacher of " + std::to_string(teacher.size()) + " parameters and a student of " +
+                std::to_string(student.size()) + "; expected the same model");
+  Vec<Array> targets;
+  targets.reserve(teacher.size());
+  for (std::size_t i = 0; i < teacher.size(); ++i) {
+    require_same_dtype("ema_update", "teacher", teacher[i], "student", student[i]);
+    require_same_shape("ema_update", "teacher", teacher[i], "student", student[i]);
+    targets.push_back(begin_write("ema_update", teacher[i]));
+  }
+  for (std::size_t i = 0; i < teacher.size(); ++i) GRADUS_RUN(teacher[i].device(), ema, targets[i], student[i].array(), decay);
+}
+
+}  // namespace gradus::inline v0::detail
