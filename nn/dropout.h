@@ -13,8 +13,8 @@ struct Dropout : ModuleOf<Dropout> {
   double p = 0.5;
 
   Dropout() = default;
-  /// Throws ValueError unless 0 <= p <= 1.
-  explicit Dropout(double p);
+  /// Throws ValueError unless 0 <= probability <= 1.
+  explicit Dropout(double probability);
 
   Tensor operator()(const Tensor& x) const;
   void visit(Visitor&) {}

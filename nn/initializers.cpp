@@ -3,8 +3,8 @@
 #include <cmath>
 #include <string>
 
+#include <gradus/engine/ops/random.h>
 #include <gradus/engine/record.h>
-#include <gradus/kernels/random.h>
 
 namespace gradus::inline v0 {
 namespace {
@@ -13,17 +13,7 @@ void require_weight(const Shape& weight) {
   if (weight.rank() < 2) raise_shape("[initializer] a weight " + to_string(weight) + " has no fan-in; expected [out, in, ...]");
 }
 
-Tensor symmetric_uniform(Key key, const Shape& shape, double bound, DType dtype) {
-  Tensor t = Tensor::empty(shape, dtype);
-  GRADUS_RUN(t.device(), uniform, fresh(t), key, ConstArray(), -bound, bound);
-  return t;
-}
-
-Tensor centred_normal(Key key, const Shape& shape, double stddev, DType dtype) {
-  Tensor t = Tensor::empty(shape, dtype);
-  GRADUS_RUN(t.device(), normal, fresh(t), key, ConstArray(), 0, stddev);
-  return t;
-}
+Tensor symmetric_uniform(Key key, const Shape& shape, double bound, DType dtype) { return uniform(key, shape, -bound, bound, dtype); }
 
 /// numerator / denominator; a weight without elements has no scale.
 double ratio(double numerator, std::int64_t denominator) { return denominator > 0 ? numerator / static_cast<double>(denominator) : 0; }
@@ -61,7 +51,7 @@ Tensor kaiming_uniform(Key key, const Shape& weight, double gain, DType dtype) {
 }
 
 Tensor kaiming_normal(Key key, const Shape& weight, double gain, DType dtype) {
-  return centred_normal(key, weight, gain * std::sqrt(ratio(1, fan_in_of(weight))), dtype);
+  return normal(key, weight, 0, gain * std::sqrt(ratio(1, fan_in_of(weight))), dtype);
 }
 
 Tensor xavier_uniform(Key key, const Shape& weight, double gain, DType dtype) {
@@ -69,16 +59,16 @@ Tensor xavier_uniform(Key key, const Shape& weight, double gain, DType dtype) {
 }
 
 Tensor xavier_normal(Key key, const Shape& weight, double gain, DType dtype) {
-  return centred_normal(key, weight, gain * std::sqrt(ratio(2, fan_in_of(weight) + fan_out_of(weight))), dtype);
+  return normal(key, weight, 0, gain * std::sqrt(ratio(2, fan_in_of(weight) + fan_out_of(weight))), dtype);
 }
 
 Tensor truncated_normal(Key key, const Shape& shape, double stddev, double cut, DType dtype) {
   if (!(cut >= 0.5)) raise_value("[truncated_normal] cut is " + std::to_string(cut) + " standard deviations; expected at least 0.5");
-  Tensor t = centred_normal(key, shape, stddev, dtype);
+  Tensor t = normal(key, shape, 0, stddev, dtype);
   // Attempt n of an element is its draw under fold(key, n): which elements need it does not matter to the others.
-  bool left = std::isfinite(stddev);
+  bool left = true;
   for (std::uint64_t attempt = 0; left; ++attempt) {
-    const Tensor again = attempt == 0 ? t : centred_normal(fold(key, attempt), shape, stddev, dtype);
+    const Tensor again = attempt == 0 ? t : normal(fold(key, attempt), shape, 0, stddev, dtype);
     with_floating(dtype, [&](auto zero) { left = replace_beyond<decltype(zero)>(fresh(t), again.array(), cut * std::abs(stddev)); });
   }
   return t;

@@ -12,7 +12,7 @@ Linear::Linear(std::int64_t in, std::int64_t out, Generator& rng, const LinearOp
   if (options.bias) bias = Parameter(fan_in_uniform(fold(key, 1), {out}, in, options.dtype), Role::bias);
 }
 
-Tensor Linear::operator()(const Tensor& x) const { return bias.tensor() ? linear(x, weight, bias) : linear(x, weight); }
+Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight, bias); }
 
 void Linear::visit(Visitor& v) {
   v("weight", weight);

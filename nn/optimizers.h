@@ -154,7 +154,7 @@ struct SgdConfig {
 class Sgd final : public Optimizer {
  public:
   /// Throws ValueError for a momentum outside [0, 1), nesterov without momentum, a negative decay.
-  explicit Sgd(SgdConfig config = {});
+  explicit Sgd(SgdConfig config);
   void set_learning_rate(Schedule rate) override { config_.learning_rate = rate; }
   const SgdConfig& config() const { return config_; }
   int moments() const override { return config_.momentum != 0 ? 1 : 0; }
@@ -185,7 +185,7 @@ struct AdamConfig {
 class Adam : public Optimizer {
  public:
   /// Throws ValueError for betas outside [0, 1), a negative epsilon or decay.
-  explicit Adam(AdamConfig config = {}) : Adam("adam", std::move(config), false) {}
+  explicit Adam(AdamConfig config) : Adam("adam", std::move(config), false) {}
   void set_learning_rate(Schedule rate) override { config_.learning_rate = rate; }
   const AdamConfig& config() const { return config_; }
   int moments() const override { return 2; }
@@ -220,7 +220,7 @@ struct AdamWConfig {
 /// Adam's step.
 class AdamW final : public Adam {
  public:
-  explicit AdamW(AdamWConfig config = {});
+  explicit AdamW(AdamWConfig config);
 };
 
 }  // namespace gradus::inline v0

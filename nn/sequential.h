@@ -2,7 +2,6 @@
 #pragma once
 
 #include <type_traits>
-#include <vector>
 
 #include <gradus/nn/module.h>
 
@@ -12,7 +11,7 @@ namespace gradus::inline v0 {
 ///
 ///     Sequential head(Linear(128, 128, rng), BatchNorm(128), Relu(), Linear(128, 64, rng));
 struct Sequential : ModuleOf<Sequential> {
-  std::vector<Module> layers;
+  Vec<Module> layers;
 
   Sequential() = default;
   template <class First, class... More>

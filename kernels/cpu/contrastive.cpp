@@ -1,8 +1,8 @@
 // The contrastive losses' forward pass, and the table. Hot file (see isa.h).
 //
-// Each anchor keeps the maximum of its negatives' scores so far and the sum of exp(score - maximum): 8 bytes in f32, beside its positive's
-// score. A tile adds to its row anchors, and to its column anchors where there are any, from the same scores; where the maxima of all
-// of them lie close together, from the same exponentials too.
+// Each anchor keeps a reference near the maximum of its negatives' scores so far, and the sum of exp(score - reference): 8 bytes in f32,
+// beside its positive's score. A tile adds to its row anchors, and to its column anchors where there are any, from the same scores; with
+// the tile's maximum as the reference of all of them, from the same exponentials too, unless an anchor's share would underflow.
 
 #include <math.h>
 
@@ -13,11 +13,15 @@
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 namespace {
 
-template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 96 : 96;  // 90 KiB of scores, beside 74 KiB of each operand at D = 128
+template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 144 : 96;  // 90 KiB of scores, beside 74 KiB of each operand at D = 128
 
-/// The negatives that the anchors of one side have seen: padded to whole vectors.
+/// Sums of terms of which the largest is below this are made anew: e^-50 in f32, so that terms lost to underflow (below e^-87) are lost to
+/// rounding as well; f64 likewise.
+template <class T> inline constexpr T kSmallestSum = sizeof(T) == 4 ? T(1.9e-22) : T(1e-260);
+
+/// The negatives that the anchors of one side have seen: padded to whole vectors. `sum` counts exp(score - reference).
 template <class T> struct Running {
-  T *max, *sum, *positive;
+  T *reference, *sum, *positive;
 };
 
 template <class T> Running<T> take_running(Carver& carver, Index anchors) {
@@ -26,12 +30,12 @@ template <class T> Running<T> take_running(Carver& carver, Index anchors) {
 }
 
 template <class T> void reset(const Running<T>& r, Index anchors) {
-  for (Index i = 0; i < round_up(anchors, Vec<T>::W); ++i) r.max[i] = r.positive[i] = -kInfinity<T>, r.sum[i] = 0;
+  for (Index i = 0; i < round_up(anchors, Vec<T>::W); ++i) r.reference[i] = r.positive[i] = -kInfinity<T>, r.sum[i] = 0;
 }
 
 /// A tile's share of the same, for its rows and its columns.
 template <class T> struct Scratch {
-  T *tile, *row_max, *row_sum, *column_max, *column_sum;
+  T *tile, *row_reference, *row_sum, *column_reference, *column_sum;
   Panels<T> keys;
   Index stride;
 };
@@ -42,129 +46,98 @@ template <class T> Scratch<T> take_scratch(Carver& carver, const Rounds& r, Inde
           take_panels<T>(carver, n, dim), stride};
 }
 
-template <class T> GRADUS_INLINE T max_lane(Vec<T> v) {
+/// The larger lane. A NaN may get lost here: the sums show it, since they add exp of every score.
+template <class T> GRADUS_INLINE Vec<T> larger_lane(Vec<T> a, Vec<T> b) { return packet::pmax(a.p, b.p); }
+
+template <class T> GRADUS_INLINE T largest_lane(Vec<T> v) {
   T lanes[Vec<T>::W], top = -kInfinity<T>;
   v.store(lanes);
-  for (T lane : lanes) {
-    if (lane != lane) return lane;  // NaN
-    if (lane > top) top = lane;
-  }
+  for (T lane : lanes) top = lane > top ? lane : top;
   return top;
+}
+
+template <class T> T tile_maximum(const Scratch<T>& s, const Tile& t) {
+  Vec<T> top(-kInfinity<T>);
+  for (Index i = 0; i < t.m; ++i)
+    for (Index j = 0; j < t.n; j += Vec<T>::W) top = larger_lane(top, Vec<T>::load(s.tile + i * s.stride + j));
+  return largest_lane(top);
+}
+
+/// Row and column sums of exp(score - top), one exponential for both; false if a sum is too small to be trusted, or NaN. On a diagonal
+/// tile the last row and the first column are empty.
+template <class T> bool sum_together(const Scratch<T>& s, const Tile& t, T beta, T top) {
+  const Vec<T> scale(beta), shift(-top);
+  memset(s.column_sum, 0, std::size_t(round_up(t.n, Vec<T>::W)) * sizeof(T));
+  const Index rows = t.diagonal ? t.m - 1 : t.m, first_column = t.diagonal ? 1 : 0;
+  bool trusted = true;
+  for (Index i = 0; i < rows; ++i) {
+    const T* const row = s.tile + i * s.stride;
+    Vec<T> sum(T(0));
+    for (Index j = t.diagonal ? i / Vec<T>::W * Vec<T>::W : 0; j < t.n; j += Vec<T>::W) {
+      const Vec<T> e = exp(fma(Vec<T>::load(row + j), scale, shift));
+      sum = sum + e;
+      (Vec<T>::load(s.column_sum + j) + e).store(s.column_sum + j);
+    }
+    s.row_reference[i] = top;
+    s.row_sum[i] = sum_lanes(sum);
+    trusted = trusted && s.row_sum[i] >= kSmallestSum<T>;
+  }
+  for (Index j = first_column; j < t.n; ++j) {
+    s.column_reference[j] = top;
+    trusted = trusted && s.column_sum[j] >= kSmallestSum<T>;
+  }
+  if (t.diagonal) s.row_reference[rows] = s.column_reference[0] = -kInfinity<T>, s.row_sum[rows] = 0;
+  return trusted;
 }
 
 /// What to subtract before the exponential: a maximum, or 0 where there is none.
 template <class T> GRADUS_INLINE Vec<T> shift_of(Vec<T> max) { return select(max == Vec<T>(-kInfinity<T>), Vec<T>(T(0)), max); }
-template <class T> GRADUS_INLINE T shift_of(T max) { return max == -kInfinity<T> ? T(0) : max; }
 
-/// The largest score of each row.
-template <class T> void find_row_maxima(const Scratch<T>& s, const Tile& t, T beta) {
-  for (Index i = 0; i < t.m; ++i) {
-    const T* const row = s.tile + i * s.stride;
-    Vec<T> top(-kInfinity<T>);
-    for (Index j = 0; j < t.n; j += Vec<T>::W) top = maximum(top, Vec<T>::load(row + j));
-    s.row_max[i] = beta * max_lane(top);
-  }
-}
-
-/// The largest score of each column.
-template <class T> void find_column_maxima(const Scratch<T>& s, const Tile& t, T beta) {
-  for (Index j = 0; j < t.n; j += Vec<T>::W) {
-    Vec<T> top(-kInfinity<T>);
-    for (Index i = 0; i < t.m; ++i) top = maximum(top, Vec<T>::load(s.tile + i * s.stride + j));
-    (Vec<T>(beta) * top).store(s.column_max + j);
-  }
-}
-
-/// Sums of exp(score - row maximum) by rows.
+/// Each row's sum relative to its own maximum.
 template <class T> void sum_rows(const Scratch<T>& s, const Tile& t, T beta) {
   for (Index i = 0; i < t.m; ++i) {
     const T* const row = s.tile + i * s.stride;
-    const Vec<T> scale(beta), shift(-shift_of(s.row_max[i]));
-    Vec<T> sum(T(0));
+    Vec<T> top(-kInfinity<T>), sum(T(0));
+    for (Index j = 0; j < t.n; j += Vec<T>::W) top = larger_lane(top, Vec<T>::load(row + j));
+    s.row_reference[i] = beta * largest_lane(top);
+    const Vec<T> scale(beta), shift = -shift_of(Vec<T>(s.row_reference[i]));
     for (Index j = 0; j < t.n; j += Vec<T>::W) sum = sum + exp(fma(Vec<T>::load(row + j), scale, shift));
     s.row_sum[i] = sum_lanes(sum);
   }
 }
 
-/// Sums of exp(score - column maximum) by columns.
+/// Each column's sum relative to its own maximum.
 template <class T> void sum_columns(const Scratch<T>& s, const Tile& t, T beta) {
   for (Index j = 0; j < t.n; j += Vec<T>::W) {
-    const Vec<T> scale(beta), shift = -shift_of(Vec<T>::load(s.column_max + j));
-    Vec<T> sum(T(0));
-    for (Index i = 0; i < t.m; ++i) sum = sum + exp(fma(Vec<T>::load(s.tile + i * s.stride + j), scale, shift));
+    const T* const column = s.tile + j;
+    Vec<T> top(-kInfinity<T>), sum(T(0));
+    for (Index i = 0; i < t.m; ++i) top = larger_lane(top, Vec<T>::load(column + i * s.stride));
+    const Vec<T> scale(beta), reference = scale * top, shift = -shift_of(reference);
+    for (Index i = 0; i < t.m; ++i) sum = sum + exp(fma(Vec<T>::load(column + i * s.stride), scale, shift));
+    reference.store(s.column_reference + j);
     sum.store(s.column_sum + j);
   }
 }
 
-/// Both at once with one exponential a pair, exp(score - top), every maximum being within kCommonRange of top.
-template <class T> void sum_rows_and_columns(const Scratch<T>& s, const Tile& t, T beta, T top) {
-  const Vec<T> scale(beta), shift(-top);
-  memset(s.column_sum, 0, std::size_t(round_up(t.n, Vec<T>::W)) * sizeof(T));
-  for (Index i = 0; i < t.m; ++i) {
-    const T* const row = s.tile + i * s.stride;
-    Vec<T> sum(T(0));
-    for (Index j = 0; j < t.n; j += Vec<T>::W) {
-      const Vec<T> e = exp(fma(Vec<T>::load(row + j), scale, shift));
-      sum = sum + e;
-      (Vec<T>::load(s.column_sum + j) + e).store(s.column_sum + j);
-    }
-    s.row_sum[i] = sum_lanes(sum);
-  }
-}
-
-/// Sums relative to `top` become relative to each anchor's own maximum.
-template <class T> void rebase(T* sum, const T* max, Index n, T top) {
-  const Vec<T> none(-kInfinity<T>), zero(T(0));
-  for (Index i = 0; i < n; i += Vec<T>::W) {
-    const Vec<T> m = Vec<T>::load(max + i);
-    select(m == none, zero, Vec<T>::load(sum + i) * exp(Vec<T>(top) - m)).store(sum + i);
-  }
-}
-
-/// The extent of a set of maxima, leaving out anchors without a negative; NaN makes it infinite.
-template <class T> struct Extent {
-  T low = kInfinity<T>, top = -kInfinity<T>;
-  bool ordered = true;
-
-  void include(const T* max, Index n) {
-    for (Index i = 0; i < n; ++i) {
-      ordered = ordered && max[i] == max[i];
-      if (max[i] > top) top = max[i];
-      if (max[i] < low && max[i] != -kInfinity<T>) low = max[i];
-    }
-  }
-  bool within(T range) const { return ordered && top - low <= range; }
-};
-
-template <class T> void add_to(const Running<T>& all, Index first, Index n, const T* max, const T* sum) {
-  for (Index i = 0; i < n; i += Vec<T>::W) {
-    T *const all_max = all.max + first + i, *const all_sum = all.sum + first + i;
-    const Vec<T> old_max = Vec<T>::load(all_max), tile_max = Vec<T>::load(max + i), new_max = maximum(old_max, tile_max);
-    const Vec<T> shift = shift_of(new_max);
-    (Vec<T>::load(all_sum) * exp(old_max - shift) + Vec<T>::load(sum + i) * exp(tile_max - shift)).store(all_sum);
-    new_max.store(all_max);
-  }
-}
-
-/// Rows past the tile's last one, up to a whole vector, have no negatives.
-template <class T> void pad_rows(const Scratch<T>& s, Index m) {
-  for (; m % Vec<T>::W; ++m) s.row_max[m] = -kInfinity<T>, s.row_sum[m] = 0;
-}
-
 template <class T> void reduce_tile(const Scratch<T>& s, const Tile& t, const Problem<T>& x) {
-  find_row_maxima(s, t, x.beta);
-  if (!x.columns_are_anchors()) return sum_rows(s, t, x.beta);
-  find_column_maxima(s, t, x.beta);
-  Extent<T> extent;
-  extent.include(s.row_max, t.m);
-  extent.include(s.column_max, t.n);
-  if (!extent.within(kCommonRange<T>)) {
-    sum_rows(s, t, x.beta);
-    return sum_columns(s, t, x.beta);
+  if (x.columns_are_anchors() && sum_together(s, t, x.beta, x.beta * tile_maximum(s, t))) return;
+  sum_rows(s, t, x.beta);
+  if (x.columns_are_anchors()) sum_columns(s, t, x.beta);
+}
+
+template <class T> void add_to(const Running<T>& all, Index first, Index n, const T* tile_reference, const T* tile_sum) {
+  for (Index i = 0; i < n; i += Vec<T>::W) {
+    T *const reference = all.reference + first + i, *const sum = all.sum + first + i;
+    const Vec<T> before = Vec<T>::load(reference), here = Vec<T>::load(tile_reference + i), after = larger_lane(before, here);
+    const Vec<T> shift = shift_of(after);
+    (Vec<T>::load(sum) * exp(before - shift) + Vec<T>::load(tile_sum + i) * exp(here - shift)).store(sum);
+    after.store(reference);
   }
-  sum_rows_and_columns(s, t, x.beta, extent.top);
-  rebase(s.row_sum, s.row_max, t.m, extent.top);
-  rebase(s.column_sum, s.column_max, t.n, extent.top);
+}
+
+/// Past a tile's last row or column, up to a whole vector, there are no negatives.
+template <class T> void pad(T* reference, T* sum, Index n) {
+  for (; n % Vec<T>::W; ++n) reference[n] = -kInfinity<T>, sum[n] = 0;
 }
 
 template <class T> void visit(Scratch<T>& s, const Tile& t, const Problem<T>& x, const Running<T>& rows, const Running<T>& columns) {
@@ -174,15 +147,16 @@ template <class T> void visit(Scratch<T>& s, const Tile& t, const Problem<T>& x,
     if (x.columns_are_anchors()) columns.positive[t.j0 + j] = x.beta * score;
   });
   reduce_tile(s, t, x);
-  pad_rows(s, t.m);
-  add_to(rows, t.i0, t.m, s.row_max, s.row_sum);
-  if (x.columns_are_anchors()) add_to(columns, t.j0, t.n, s.column_max, s.column_sum);
+  pad(s.row_reference, s.row_sum, t.m);
+  pad(s.column_reference, s.column_sum, t.n);
+  add_to(rows, t.i0, t.m, s.row_reference, s.row_sum);
+  if (x.columns_are_anchors()) add_to(columns, t.j0, t.n, s.column_reference, s.column_sum);
 }
 
 /// loss = softplus(lse of the negatives - positive), in double: a handful of operations an anchor.
 template <class T> void finish(T* loss, T* lse, const Running<T>& r, Index anchors) {
   for (Index i = 0; i < anchors; ++i) {
-    const double negatives = double(r.max[i]) + ::log(double(r.sum[i])), positive = double(r.positive[i]);
+    const double negatives = double(r.reference[i]) + ::log(double(r.sum[i])), positive = double(r.positive[i]);
     const double excess = negatives - positive;
     const bool unreachable = positive == -__builtin_inf();
     const double l = unreachable ? (negatives == positive ? 0 : excess) : excess > 0 ? excess + ::log1p(::exp(-excess)) : ::log1p(::exp(excess));

@@ -13,7 +13,7 @@
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 namespace {
 
-template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 96 : 96;  // as in the forward pass
+template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 144 : 96;  // as in the forward pass
 
 /// What the forward pass kept, and the upstream gradient: of all anchors.
 template <class T> struct Saved {

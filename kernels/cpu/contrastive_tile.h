@@ -56,9 +56,10 @@ template <class T> struct Problem {
   }
 };
 
-/// Rows [i0, i0 + m) and columns [j0, j0 + n) of the score matrix.
+/// Rows [i0, i0 + m) and columns [j0, j0 + n) of the score matrix; on the diagonal of a triangle only the pairs above it.
 struct Tile {
   Index i0, m, j0, n;
+  bool diagonal;
 };
 
 struct Range {
@@ -76,7 +77,7 @@ struct Side {
 };
 
 inline constexpr Index kMostGroups = 16;  // tasks a round at the most; 15 for NT-Xent, whose count is odd
-inline constexpr Index kFewTiles = 8;     // a side shorter than this many full tiles gets smaller ones, so that threads find work
+inline constexpr Index kFewTiles = 4;     // a side shorter than this many full tiles gets smaller ones, so that threads find work
 // Whole register tiles in either direction: a multiple of kTileRows and of kPanel for every type and instruction set.
 template <class T> inline constexpr Index kTileStep = sizeof(T) == 4 ? 48 : 24;
 
@@ -166,7 +167,7 @@ template <class Take, class F> void for_each_tile(const Rounds& r, const Workers
       for (Index j = columns.first; j < columns.last; ++j)
         for (Index t = rows.first; t < rows.last && !(r.triangle && t > j); ++t) {
           const Range is = r.rows.items_of(t), js = r.columns.items_of(j);
-          visit(scratch, Tile{is.first, is.size(), js.first, js.size()});
+          visit(scratch, Tile{is.first, is.size(), js.first, js.size(), r.triangle && t == j});
         }
     });
 }
@@ -214,23 +215,40 @@ template <class T> GRADUS_INLINE Panels<T> take_panels(Carver& carver, Index row
   return {carver.take<T>(round_up(rows, kPanel<T>) * round_up(smaller(dim, kGemmDepth), kPanel<T>))};
 }
 
+/// Which part of a product on a diagonal tile counts.
+enum class Part : std::uint8_t {
+  all,
+  upper_result,  // c above the diagonal
+  upper_left,    // a is zero below the diagonal
+  lower_left     // a is zero above the diagonal
+};
+
 /// c [m, n] (= or +=) a [m, k] b [k, n], b in panels. The panel of b stays in L1 while the rows of a pass.
-template <class T> void multiply(T* c, Index ldc, Index m, Index n, Index k, const RowPanel<T>& a, const T* b, bool add) {
-  for (Index j = 0; j < n; j += kPanel<T>)
-    for (Index i = 0, rows; i < m; i += rows) {
+template <class T>
+void multiply(T* c, Index ldc, Index m, Index n, Index k, const RowPanel<T>& a, const T* b, bool add, Part part) {
+  for (Index j = 0; j < n; j += kPanel<T>) {
+    const Index last_row = part == Part::upper_result ? smaller(m, j + kPanel<T>) : m;
+    for (Index i = 0, rows; i < last_row; i += rows) {
       rows = next_tile(m - i);
-      compute<T>(rows, k, {a.data + i * a.row, a.row, a.depth}, {b + j * k, kPanel<T>}, {c + i * ldc + j, ldc, smaller(kPanel<T>, n - j), add});
+      const Index first = part == Part::upper_left ? i : 0, last = part == Part::lower_left ? smaller(k, i + rows) : k;
+      T* const to = c + i * ldc + j;
+      if (add)  // the gradients' rows are far apart: no prefetcher sees them coming
+        for (Index r = 0; r < rows; ++r) __builtin_prefetch(to + r * ldc, 1);
+      compute_up_to_2<T>(rows, last - first, {a.data + i * a.row + first * a.depth, a.row, a.depth}, {b + j * k + first * kPanel<T>, kPanel<T>},
+                 {to, ldc, smaller(kPanel<T>, n - j), add});
     }
+  }
 }
 
-/// tile[i, j] (= or +=) <a_(i0 + i), b_(j0 + j)>, the rows of a and b having length dim.
+/// tile[i, j] (= or +=) <a_(i0 + i), b_(j0 + j)>, the rows of a and b having length dim. On a diagonal tile only for j > i.
 template <class T> void inner_products(T* tile, Index ld, const Tile& t, const T* a, const T* b, Index dim, Panels<T>& panels, bool add) {
   if (dim == 0 && !add)
     for (Index i = 0; i < t.m; ++i) memset(tile + i * ld, 0, std::size_t(t.n) * sizeof(T));
   for (Index k = 0; k < slices_of(dim); ++k) {
     const Slice s = slice_of(dim, k);
     panels.transposed(b, dim, t.j0, t.n, s);
-    multiply<T>(tile, ld, t.m, t.n, s.depth, {a + t.i0 * dim + s.d0, dim, 1}, panels.data, add || k > 0);
+    multiply<T>(tile, ld, t.m, t.n, s.depth, {a + t.i0 * dim + s.d0, dim, 1}, panels.data, add || k > 0,
+                t.diagonal ? Part::upper_result : Part::all);
   }
 }
 
@@ -239,7 +257,7 @@ template <class T> void add_rows(T* dx, const T* tile, Index ld, const Tile& t, 
   for (Index k = 0; k < slices_of(dim); ++k) {
     const Slice s = slice_of(dim, k);
     panels.straight(y, dim, t.j0, t.n, s);
-    multiply<T>(dx + t.i0 * dim + s.d0, dim, t.m, s.depth, t.n, {tile, ld, 1}, panels.data, true);
+    multiply<T>(dx + t.i0 * dim + s.d0, dim, t.m, s.depth, t.n, {tile, ld, 1}, panels.data, true, t.diagonal ? Part::upper_left : Part::all);
   }
 }
 
@@ -248,7 +266,7 @@ template <class T> void add_columns(T* dy, const T* tile, Index ld, const Tile& 
   for (Index k = 0; k < slices_of(dim); ++k) {
     const Slice s = slice_of(dim, k);
     panels.straight(x, dim, t.i0, t.m, s);
-    multiply<T>(dy + t.j0 * dim + s.d0, dim, t.n, s.depth, t.m, {tile, 1, ld}, panels.data, true);
+    multiply<T>(dy + t.j0 * dim + s.d0, dim, t.n, s.depth, t.m, {tile, 1, ld}, panels.data, true, t.diagonal ? Part::lower_left : Part::all);
   }
 }
 
@@ -271,7 +289,7 @@ template <class T, class F> void keep_negatives(T* tile, Index ld, const Problem
       const bool* const allowed = x.mask + (t.i0 + i) * x.columns + t.j0;
       for (Index j = 0; j < t.n; ++j) row[j] = allowed[j] ? row[j] : none;
     }
-    if (x.triangle() && t.i0 == t.j0)
+    if (t.diagonal)
       for (Index j = 0; j <= i; ++j) row[j] = none;
   }
   for_each_positive(x, t, [&](Index i, Index j) {

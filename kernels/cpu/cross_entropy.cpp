@@ -17,29 +17,29 @@ template <class F> void for_each_rows(Index rows, Index k, const F& f) {
   parallel_for((rows + each - 1) / each, [&](Index chunk) { f(chunk * each, least(rows, (chunk + 1) * each)); });
 }
 
-/// sum_j exp x_j = total exp(largest), grown block by block (Milakov & Gimelshein 2018, "Online normalizer calculation for softmax").
+/// sum_j exp x_j = sum exp(largest), grown block by block (Milakov & Gimelshein 2018, "Online normalizer calculation for softmax").
 template <class T> struct OnlineSum {
   T largest = -static_cast<T>(__builtin_inf());
-  double total = 0;
+  double sum = 0;
 
   /// Takes in x[0 .. n), leaving out number `skip` from the sum (a number outside [0, n): none).
   GRADUS_INLINE void add(const T* x, Index n, Index skip) {
     const T here = max_run(n, x);
     if (here > largest) {
-      total *= static_cast<double>(first_lane(exp_nonpositive(Vec<T>(largest - here))));
+      if (sum != 0) sum *= static_cast<double>(first_lane(exp_nonpositive(Vec<T>(largest - here))));
       largest = here;
     }
     const Vec<T> centre = largest > -static_cast<T>(__builtin_inf()) ? largest : T(0);  // all -inf so far: exp gives the zeros
     const auto f = [&](Vec<T> v) { return exp_nonpositive(v - centre); };
-    if (skip < 0 || skip >= n) total += sum_run<Vec<T>>(n, f, x);
-    else total += cpu::GRADUS_ISA::total(sum_lanes_of_run<Vec<T>>(skip, f, x) + sum_lanes_of_run<Vec<T>>(n - skip - 1, f, x + skip + 1));
+    if (skip < 0 || skip >= n) sum += sum_run<Vec<T>>(n, f, x);
+    else sum += total(sum_lanes_of_run<Vec<T>>(skip, f, x) + sum_lanes_of_run<Vec<T>>(n - skip - 1, f, x + skip + 1));
   }
 };
 
 template <class T> OnlineSum<T> sum_of_row(const T* x, Index k, Index skip) {
-  OnlineSum<T> sum;
-  for (Index i = 0; i < k; i += kBlock) sum.add(x + i, least(kBlock, k - i), skip - i);
-  return sum;
+  OnlineSum<T> s;
+  for (Index i = 0; i < k; i += kBlock) s.add(x + i, least(kBlock, k - i), skip - i);
+  return s;
 }
 
 // ---- targets are classes -------------------------------------------------------------------------------------------------------------
@@ -58,8 +58,8 @@ template <class T> void classes_forward(T* loss, T* lse, const T* logits, const 
   for (Index r = 0; r < rows; ++r) {
     const T* x = logits + (first + r) * k;
     const Index t = c.target[first + r];
-    const OnlineSum<T> sum = sum_of_row(x, k, t);
-    largest[r] = sum.largest, others[r] = static_cast<T>(sum.total), own[r] = x[t], weight[r] = c.weight(first + r);
+    const OnlineSum<T> s = sum_of_row(x, k, t);
+    largest[r] = s.largest, others[r] = static_cast<T>(s.sum), own[r] = x[t], weight[r] = c.weight(first + r);
   }
   const Vec<T> x = Vec<T>::load(own), top = Vec<T>::load(largest), rest = log(Vec<T>::load(others));
   const Vec<T> gap = (top - x) + rest, losses = softplus(gap);
@@ -73,8 +73,8 @@ template <class T> void classes_backward(T* dx, T dloss, const T* x, T lse, Inde
   const Vec<T> scale = dloss, centre = lse;
   const auto f = [&](Vec<T> v) { return scale * exp_nonpositive(v - centre); };
   double others = 0;
-  for (Index i = 0; i < target; i += kBlock) others += write_run(least(kBlock, target - i), dx + i, f, x + i);
-  for (Index i = target + 1; i < k; i += kBlock) others += write_run(least(kBlock, k - i), dx + i, f, x + i);
+  for (Index i = 0; i < target; i += kBlock) others += total(write_run(least(kBlock, target - i), dx + i, f, x + i));
+  for (Index i = target + 1; i < k; i += kBlock) others += total(write_run(least(kBlock, k - i), dx + i, f, x + i));
   dx[target] = static_cast<T>(-others);
 }
 
@@ -87,23 +87,23 @@ template <class T> GRADUS_INLINE Vec<T> unless_zero(Vec<T> target, Vec<T> produc
 
 /// sum_j f(w_j t_j, x_j)
 template <class T, class F> GRADUS_INLINE T sum_targets(const T* t, const T* w, const T* x, Index k, const F& f) {
-  double total = 0;
+  double sum = 0;
   for (Index i = 0; i < k; i += kBlock) {
     const Index n = least(kBlock, k - i);
     if (w)
-      total += sum_run<Vec<T>>(
+      sum += sum_run<Vec<T>>(
           n, [&](Vec<T> p, Vec<T> weight, Vec<T> v) { return f(p * weight, v); }, t + i, w + i, x + i);
-    else total += sum_run<Vec<T>>(n, f, t + i, x + i);
+    else sum += sum_run<Vec<T>>(n, f, t + i, x + i);
   }
-  return static_cast<T>(total);
+  return static_cast<T>(sum);
 }
 
 template <class T> void soft_forward(T* loss, T* lse, const T* x, const T* t, const T* w, Index k) {
-  const OnlineSum<T> sum = sum_of_row(x, k, -1);
-  const T rest = first_lane(log(Vec<T>(static_cast<T>(sum.total))));
-  const auto f = [&](Vec<T> p, Vec<T> v) { return unless_zero(p, p * ((Vec<T>(sum.largest) - v) + Vec<T>(rest))); };
+  const OnlineSum<T> s = sum_of_row(x, k, -1);
+  const T rest = first_lane(log(Vec<T>(static_cast<T>(s.sum))));
+  const auto f = [&](Vec<T> p, Vec<T> v) { return unless_zero(p, p * ((Vec<T>(s.largest) - v) + Vec<T>(rest))); };
   *loss = sum_targets(t, w, x, k, f);
-  *lse = sum.largest + rest;
+  *lse = s.largest + rest;
 }
 
 template <class T> void soft_backward(T* dx, T dloss, const T* x, T lse, const T* t, const T* w, Index k) {

@@ -21,7 +21,7 @@
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 
 inline constexpr std::int64_t kTileRows = 6;
-inline constexpr std::int64_t kRowBlock = 192;  // 192 x 256 f32 is 192 KiB: fits a 256 KiB L2
+inline constexpr std::int64_t kRowBlock = 192;                            // 192 x 256 f32 is 192 KiB: fits a 256 KiB L2
 template <class T> inline constexpr std::int64_t kPanel = 2 * Vec<T>::W;  // columns of a packed panel of b
 template <class T> inline constexpr std::int64_t kWidePanel = 4 * Vec<T>::W;
 template <class T> inline constexpr std::int64_t kColumnBlock = 4096 / std::int64_t(sizeof(T));  // x 256 deep: 1 MiB of packed b
@@ -32,7 +32,9 @@ GRADUS_INLINE constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { re
 GRADUS_INLINE constexpr std::int64_t blocks_of(std::int64_t n, std::int64_t block) { return (n + block - 1) / block; }
 
 /// Rows of the next tile: 6, but 7 to 9 rows are halved, since a tile of 1 to 3 rows has too few chains to hide the latency of an fma.
-GRADUS_INLINE constexpr std::int64_t next_tile(std::int64_t left) { return left > 9 || left == 6 ? kTileRows : left > 6 ? (left + 1) / 2 : left; }
+GRADUS_INLINE constexpr std::int64_t next_tile(std::int64_t left) {
+  return left > 9 || left == 6 ? kTileRows : left > 6 ? (left + 1) / 2 : left;
+}
 
 /// Rows of a for one tile: element (i, p) is data[i * row + p * depth].
 template <class T> struct RowPanel {
@@ -53,15 +55,15 @@ template <class T> struct ColumnPanel {
 template <class T> struct Destination {
   T* c;
   std::int64_t ldc;
-  std::int64_t columns;           // of the tile that exist
-  bool add;                       // to what c holds: an earlier block of k, or accumulate
+  std::int64_t columns;            // of the tile that exist
+  bool add;                        // to what c holds: an earlier block of k, or accumulate
   const T* column_bias = nullptr;  // one value a column, or
   const T* row_bias = nullptr;     // one a row; added after the last block
 };
 
 /// acc[j][i] += sum over p of a(i, p) b(p, vector j), in order.
-template <class T, int M, int N>
-GRADUS_INLINE void multiply_add(Vec<T> (&acc)[N][M], std::int64_t k, const T* a, std::int64_t row, std::int64_t depth, const T* b, std::int64_t ldb) {
+template <class T, int M, int N> GRADUS_INLINE void multiply_add(Vec<T> (&acc)[N][M], std::int64_t k, const T* a, std::int64_t row,
+                                                                 std::int64_t depth, const T* b, std::int64_t ldb) {
   for (; k > 0; --k, a += depth, b += ldb) {
     Vec<T> bp[N];
     GRADUS_UNROLL for (int j = 0; j < N; ++j) bp[j] = Vec<T>::load(b + j * Vec<T>::W);
@@ -112,10 +114,18 @@ template <class T, int M> GRADUS_INLINE void put_first(const Destination<T>& d, 
   GRADUS_UNROLL for (int i = 0; i < M; ++i) store_first(acc[i], d.c + i * d.ldc + j, n);
 }
 
+template <class T, int M, int N> GRADUS_INLINE void put(const Destination<T>& d, Vec<T> (&acc)[N][M]) {
+  constexpr int W = Vec<T>::W;
+  GRADUS_UNROLL for (int j = 0; j < N; ++j) {
+    const std::int64_t left = d.columns - j * W;
+    if (left >= W) put_whole(d, acc[j], j * W);
+    else if (left > 0) put_first(d, acc[j], j * W, left);
+  }
+}
+
 /// One tile of c over one block of k: M rows, N vectors. A packed panel is kPanel wide, or kWidePanel for N > 2.
 template <class T, int M, int N>
 void compute_tile(std::int64_t k, const RowPanel<T>& rows, const ColumnPanel<T>& columns, const Destination<T>& destination) {
-  constexpr int W = Vec<T>::W;
   const RowPanel<T> a = rows;  // copies, so that no store into c can be thought to change them
   const ColumnPanel<T> b = columns;
   const Destination<T> d = destination;
@@ -124,11 +134,7 @@ void compute_tile(std::int64_t k, const RowPanel<T>& rows, const ColumnPanel<T>&
   const std::int64_t whole = k - b.tail_rows;
   multiply_add(acc, whole, a.data, a.row, a.depth, b.data, b.depth);
   if (b.tail_rows > 0) multiply_add(acc, b.tail_rows, a.data + whole * a.depth, a.row, a.depth, b.tail, N > 2 ? kWidePanel<T> : kPanel<T>);
-  GRADUS_UNROLL for (int j = 0; j < N; ++j) {
-    const std::int64_t left = d.columns - j * W;
-    if (left >= W) put_whole(d, acc[j], j * W);
-    else if (left > 0) put_first(d, acc[j], j * W, left);
-  }
+  put(d, acc);
 }
 
 template <class T, int N>
@@ -143,8 +149,8 @@ GRADUS_INLINE void compute_rows(std::int64_t rows, std::int64_t k, const RowPane
   }
 }
 /// A tile of up to 6 rows and up to 2 vectors.
-template <class T>
-GRADUS_INLINE void compute(std::int64_t rows, std::int64_t k, const RowPanel<T>& a, const ColumnPanel<T>& b, const Destination<T>& d) {
+template <class T> GRADUS_INLINE void compute_up_to_2(std::int64_t rows, std::int64_t k, const RowPanel<T>& a, const ColumnPanel<T>& b,
+                                                      const Destination<T>& d) {
   if (d.columns > Vec<T>::W) compute_rows<T, 2>(rows, k, a, b, d);
   else compute_rows<T, 1>(rows, k, a, b, d);
 }
@@ -163,7 +169,8 @@ template <class T> GRADUS_INLINE void transpose(Vec<T> (&v)[Vec<T>::W]) {
 
 /// y[p * Width + i] = x[i * ldx + p] for p in [p0, p0 + W), all i < Width; rows from `rows` on repeat the last one. Writes up to W - 1
 /// elements past row p0 + W - 1 of y.
-template <class T, int Width> GRADUS_INLINE void pack_transposed_block(T* y, const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t p0) {
+template <class T, int Width>
+GRADUS_INLINE void pack_transposed_block(T* y, const T* x, std::int64_t ldx, std::int64_t rows, std::int64_t p0) {
   constexpr int W = Vec<T>::W, kGroups = (Width + W - 1) / W;
   Vec<T> v[kGroups][W];
   GRADUS_UNROLL for (int g = 0; g < kGroups; ++g) {
@@ -195,54 +202,78 @@ template <class T, int Width> void pack_straight(T* y, const T* x, std::int64_t 
     for (std::int64_t i = 0; i < Width; ++i) y[i] = i < columns ? x[i] : T(0);
 }
 
-/// Rows and columns of c that one thread computes.
-struct Region {
-  std::int64_t row, rows, column, columns;
-};
-
-/// Packing buffers of one thread. `b` holds one panel, or kColumnBlock columns if a region has more rows than kRowBlock.
+/// Packing buffers of one thread: `a` holds a block of rows if A packs; `b` one panel, or kColumnBlock columns if there are several blocks
+/// of rows to use them.
 template <class T> struct PackBuffers {
   T* a;
   T* b;
 };
+inline constexpr std::int64_t kPackedTile = kTileRows * kGemmDepth;
+inline constexpr std::int64_t kPackedRows = kMaxTiles * kPackedTile + 8;  // a packed tile may spill one vector
+template <class T> inline constexpr std::int64_t kPackedPanel = kPanel<T>* kGemmDepth + Vec<T>::W;
 
-/// c = a b over a region, blocked. The operands are given by three small classes:
-///   A::panel(i, rows, k0, kc, buffer) -> RowPanel,   A::packs(): whether it writes the buffer
-///   B::panel(j, columns, k0, kc, buffer) -> ColumnPanel, B::kPacks
-///   C::compute(rows, kc, a, b, i, j, columns, first, last): calls compute_rows with the tile's destination
-template <class T, class A, class B, class C>
-void multiply_region(const Region& region, std::int64_t k, const A& a, const B& b, const C& c, const PackBuffers<T>& buffers) {
-  const std::int64_t row_end = region.row + region.rows, column_end = region.column + region.columns;
-  const bool keep_b = region.rows > kRowBlock && B::kPacks;
-  const std::int64_t column_block = keep_b ? kColumnBlock<T> : region.columns;
-  for (std::int64_t j0 = region.column; j0 < column_end; j0 += column_block) {
-    const std::int64_t j_end = smaller(column_end, j0 + column_block);
+/// c = a b, m x n with depth k, blocked, on this thread. Small classes say what the operands are:
+///   RowPanel<T> A::panel(i, rows, k0, kc, buffer)        rows [i, i + rows) of a over [k0, k0 + kc), in place or packed into the buffer
+///   ColumnPanel<T> B::panel(j, columns, k0, kc, buffer)  the same for columns of b; B::kKeeps: a packed panel is worth keeping
+///   void B::begin(k0, kc)                                before any panel of that block of depth
+///   void C::compute(rows, kc, a, b, i, j, columns, first, last)  one tile; first and last say which block of depth it is
+template <class T, class A, class B, class C> struct BlockedProduct {
+  std::int64_t m, n, k;
+  const A& a;
+  B& b;
+  const C& c;
+  PackBuffers<T> buffers;
+
+  void run() const {
+    const std::int64_t block = keeps_b() ? kColumnBlock<T> : n;
+    for (std::int64_t j = 0; j < n; j += block) column_block(j, smaller(n, j + block));
+  }
+
+ private:
+  bool keeps_b() const { return B::kKeeps && m > kRowBlock; }
+
+  void column_block(std::int64_t j0, std::int64_t j_end) const {
     std::int64_t k0 = 0;
     do {  // once for k = 0, too: an empty sum is stored
       const std::int64_t kc = smaller(k - k0, kGemmDepth);
-      for (std::int64_t i0 = region.row; i0 < row_end; i0 += kRowBlock) {
-        const std::int64_t i_end = smaller(row_end, i0 + kRowBlock);
-        RowPanel<T> tiles[kMaxTiles];
-        std::int64_t t = 0;
-        for (std::int64_t i = i0, rows; i < i_end; i += rows, ++t) {
-          rows = next_tile(i_end - i);
-          tiles[t] = a.panel(i, rows, k0, kc, buffers.a + t * (kTileRows * kGemmDepth));
-        }
-        for (std::int64_t j = j0; j < j_end; j += kPanel<T>) {
-          const std::int64_t columns = smaller(j_end - j, kPanel<T>);
-          T* buffer = buffers.b + (keep_b ? (j - j0) * kGemmDepth : 0);
-          ColumnPanel<T> panel{buffer, kPanel<T>};
-          if (!keep_b || i0 == region.row) panel = b.panel(j, columns, k0, kc, buffer);
-          t = 0;
-          for (std::int64_t i = i0, rows; i < i_end; i += rows, ++t) {
-            rows = next_tile(i_end - i);
-            c.compute(rows, kc, tiles[t], panel, i, j, columns, k0 == 0, k0 + kc >= k);
-          }
-        }
-      }
+      b.begin(k0, kc);
+      for (std::int64_t i = 0; i < m; i += kRowBlock) row_block(i, smaller(m, i + kRowBlock), j0, j_end, k0, kc);
       k0 += kc;
     } while (k0 < k);
   }
+
+  void row_block(std::int64_t i0, std::int64_t i_end, std::int64_t j0, std::int64_t j_end, std::int64_t k0, std::int64_t kc) const {
+    RowPanel<T> tiles[kMaxTiles];
+    int t = 0;
+    for (std::int64_t i = i0, rows; i < i_end; i += rows, ++t) {
+      rows = next_tile(i_end - i);
+      tiles[t] = a.panel(i, rows, k0, kc, buffers.a + t * kPackedTile);
+    }
+    for (std::int64_t j = j0; j < j_end; j += kPanel<T>) {
+      T* buffer = buffers.b + (keeps_b() ? (j - j0) * kGemmDepth : 0);
+      const std::int64_t columns = smaller(j_end - j, kPanel<T>);
+      const bool kept = keeps_b() && i0 > 0;
+      const ColumnPanel<T> panel = kept ? ColumnPanel<T>{buffer, kPanel<T>} : b.panel(j, columns, k0, kc, buffer);
+      t = 0;
+      for (std::int64_t i = i0, rows; i < i_end; i += rows, ++t) {
+        rows = next_tile(i_end - i);
+        c.compute(rows, kc, tiles[t], panel, i, j, columns, k0 == 0, k0 + kc >= k);
+      }
+    }
+  }
+};
+
+/// Runs f(chunk, slot) for every chunk; no two chunks that run at the same time have the same slot, and slots count from 0 up to
+/// slots_for(chunks): so scratch is one piece a thread, not one a chunk.
+GRADUS_INLINE std::int64_t slots_for(std::int64_t chunks) {
+  ThreadPool* pool = current_pool();
+  return pool ? smaller(pool->threads(), chunks) : smaller(1, chunks);
+}
+template <class F> void parallel_with_slots(std::int64_t chunks, const F& f) {
+  std::int64_t next = 0;
+  parallel_for(slots_for(chunks), [&](std::int64_t slot) {
+    for (std::int64_t i; (i = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED)) < chunks;) f(i, slot);
+  });
 }
 
 }  // namespace gradus::inline v0::cpu::GRADUS_ISA

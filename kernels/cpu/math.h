@@ -211,23 +211,12 @@ template <class T> GRADUS_INLINE Vec<T> gelu_derivative(Vec<T> x) {
 
 /// f, a function of Vec<double>, on the lanes of Vec<float>.
 template <class F, class... In> GRADUS_INLINE Vec<float> in_double(const F& f, In... x) {
-  constexpr int W = Vec<float>::W, D = Vec<double>::W;
-  const auto widen = [](Vec<float> v, double* to) {
-    float lanes[W];
-    v.store(lanes);
-    for (int i = 0; i < W; ++i) to[i] = lanes[i];
+  constexpr int D = Vec<double>::W, W = Vec<float>::W;
+  const auto half = [&](int first) {
+    const auto lanes_of = [first](const Vec<float>& v) { return load_as_double(reinterpret_cast<const float*>(&v.p) + first); };
+    return f(lanes_of(x)...);
   };
-  double wide[sizeof...(In)][W];
-  float y[W];
-  int k = 0;
-  (widen(x, wide[k++]), ...);
-  for (int i = 0; i < W; i += D) {
-    double lanes[D];
-    if constexpr (sizeof...(In) == 1) f(Vec<double>::load(wide[0] + i)).store(lanes);
-    else f(Vec<double>::load(wide[0] + i), Vec<double>::load(wide[1] + i)).store(lanes);
-    for (int j = 0; j < D; ++j) y[i + j] = static_cast<float>(lanes[j]);
-  }
-  return Vec<float>::load(y);
+  return joined(to_float(half(0)), to_float(half(W - D)));
 }
 
 /// sin(x + pi shift) for |x| <= kSineHigh, shift 0 or 1/2, to f32 accuracy: x = (n - shift) pi + r, and the sign is that of (-1)^n.

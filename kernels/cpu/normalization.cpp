@@ -16,13 +16,13 @@ namespace {
 using Index = std::int64_t;
 
 inline constexpr Index kColumns = 1024;     // at most so many in a group: rows far apart are still read in runs of 4 KiB
-inline constexpr Index kFewColumns = 64;    // at least so many, where the row has them: four cache lines of f32
+inline constexpr Index kFewColumns = 64;    // inner up to here is laid out in columns; a group has twice as many at the least
 inline constexpr Index kRows = 64;          // of a block of columns
 inline constexpr Index kPlaneBlock = 4096;  // numbers of a block of a plane: 16 KiB of f32, the second pass reads L1
 inline constexpr Index kChunk = 1 << 15;    // numbers that are worth a thread's while
+
 Index least(Index a, Index b) { return a < b ? a : b; }
 Index blocks(Index n, Index size) { return (n + size - 1) / size; }
-template <class T> T* optional(const Array& a) { return a.data ? a.as<T>() : nullptr; }
 template <class T> const T* optional(const ConstArray& a) { return a.data ? a.as<T>() : nullptr; }
 
 struct Layout {
@@ -43,17 +43,13 @@ struct Group {
   Index at(Index i) const { return i * l.row() + first * l.inner; }
 };
 
-/// An eighth of a narrow row, so that threads find work.
-Index channels_per_group(const Layout& l) {
-  if (l.planes() || l.inner == 0) return 1;
-  const Index eighth = l.row() / 8, wide = eighth < 128 ? 128 : least(eighth, kColumns);
-  return wide / l.inner;
-}
+/// Channels in at most `columns` columns.
+Index fitting(const Layout& l, Index columns) { return l.planes() || l.inner == 0 ? 1 : columns / l.inner; }
 
-/// Calls f(group) for all groups, whole columns each.
+/// Calls f(group) for all groups, whole columns each. A group takes an eighth of a narrow row, so that threads find work.
 template <class F> void for_each_group(const Layout& l, const F& f) {
-  const Index fit = channels_per_group(l), groups = blocks(l.c, fit);
-  const Index each = blocks(kChunk, l.count() * fit + 1);
+  const Index eighth = l.row() / 8, fit = fitting(l, eighth < 2 * kFewColumns ? 2 * kFewColumns : least(eighth, kColumns));
+  const Index groups = blocks(l.c, fit), each = blocks(kChunk, l.count() * fit + 1);
   parallel_for(blocks(groups, each), [&](Index chunk) {
     for (Index g = chunk * each; g < least(groups, (chunk + 1) * each); ++g) f(Group{l, g * fit, least(fit, l.c - g * fit), 0, l.n});
   });
@@ -61,7 +57,7 @@ template <class F> void for_each_group(const Layout& l, const F& f) {
 
 /// Calls f(group) for blocks of rows of all groups, in the order of memory.
 template <class F> void for_each_tile(const Layout& l, const F& f) {
-  const Index fit = channels_per_group(l), few = l.planes() ? 1 : 16;  // a tile of columns prepares its lines: 16 rows repay it
+  const Index fit = fitting(l, kColumns), few = l.planes() ? 1 : 64;  // columns prepare their lines first: 64 rows repay it
   const Index fill = kChunk / (l.row() + 1), rows = fill < few ? few : fill;
   parallel_for(blocks(l.n, rows), [&](Index b) {
     for (Index c = 0; c < l.c; c += fit) f(Group{l, c, least(fit, l.c - c), b * rows, least(l.n, (b + 1) * rows)});
@@ -75,9 +71,9 @@ template <class T> struct Parameters {
   const T *mean, *rstd, *gamma, *beta;
 
   Line<T> forward(Index c) const { return {mean[c], gamma ? rstd[c] * gamma[c] : rstd[c], beta ? beta[c] : T(0), T(0)}; }
-  Line<T> backward(Index c, T dgamma, T dbeta, double count) const {
+  Line<T> backward(Index c, T dgamma, T dbeta, double share) const {
     const double scale = gamma ? static_cast<double>(rstd[c]) * gamma[c] : rstd[c];
-    return {mean[c], static_cast<T>(-scale * rstd[c] * dgamma / count), static_cast<T>(-scale * dbeta / count), static_cast<T>(scale)};
+    return {mean[c], static_cast<T>(-scale * rstd[c] * dgamma * share), static_cast<T>(-scale * dbeta * share), static_cast<T>(scale)};
   }
 };
 
@@ -325,8 +321,9 @@ void batch_norm_backward(Array dx, Array dgamma, Array dbeta, ConstArray dy, Con
   with_floating(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     const Parameters<T> p{mean.as<T>(), rstd.as<T>(), optional<T>(gamma), nullptr};
+    const double share = 1 / static_cast<double>(l.count());
     T *const slope = dgamma.as<T>(), *const shift = dbeta.as<T>();
-    const auto line = [&](Index c) { return p.backward(c, slope[c], shift[c], static_cast<double>(l.count())); };
+    const auto line = [&](Index c) { return p.backward(c, slope[c], shift[c], share); };
     for_each_group(l, [&](const Group& g) { gradient_sums_of_group(slope, shift, dy.as<T>(), x.as<T>(), p, g); });
     if (dx.data) for_each_tile(l, [&](const Group& g) { apply_lines(dx.as<T>(), g, line, x.as<T>(), dy.as<T>()); });
   });

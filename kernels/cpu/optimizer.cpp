@@ -88,18 +88,15 @@ constexpr std::int64_t kNormBlock = 1024;
 template <class T> GRADUS_INLINE double norm_of_block(std::int64_t n, const T* x) {
   constexpr int W = Vec<double>::W;
   Vec<double> chain[4] = {0.0, 0.0, 0.0, 0.0};
-  double wide[4 * W];
-  for (std::int64_t i = 0; i < n; i += 4 * W) {
-    if (n - i >= 4 * W)
-      for (int j = 0; j < 4 * W; ++j) wide[j] = x[i + j];
-    else
-      for (int j = 0; j < 4 * W; ++j) wide[j] = i + j < n ? x[i + j] : T(0);
+  std::int64_t i = 0;
+  for (; i + 4 * W <= n; i += 4 * W)
     for (int k = 0; k < 4; ++k) {
-      const Vec<double> v = Vec<double>::load(wide + k * W);
+      const Vec<double> v = load_as_double(x + i + k * W);
       chain[k] = fma(v, v, chain[k]);
     }
-  }
-  return sum_lanes((chain[0] + chain[1]) + (chain[2] + chain[3]));
+  double rest = 0;
+  for (; i < n; ++i) rest += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  return sum_lanes((chain[0] + chain[1]) + (chain[2] + chain[3])) + rest;
 }
 
 template <class T> double squared_norm_piece(std::int64_t n, const void* x) {

@@ -46,8 +46,7 @@ GRADUS_INLINE Sum sum_lanes_of_run(std::int64_t n, const F& f, const T* x, const
   return (s[0] + s[1]) + (s[2] + s[3]);
 }
 /// The sum, a double or Sums. It is taken in T: cut long runs.
-template <class Sum, class T, class F, class... In>
-GRADUS_INLINE auto sum_run(std::int64_t n, const F& f, const T* x, const In*... more) {
+template <class Sum, class T, class F, class... In> GRADUS_INLINE auto sum_run(std::int64_t n, const F& f, const T* x, const In*... more) {
   return total(sum_lanes_of_run<Sum>(n, f, x, more...));
 }
 

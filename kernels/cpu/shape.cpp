@@ -303,20 +303,22 @@ void slice_add(Array y, ConstArray x, const std::int64_t* starts, const std::int
 }
 
 void concat(Array y, const ConstArray* inputs, int count, int axis) {
-  const Strides strides(*y.shape);
   const auto size = static_cast<std::int64_t>(size_of(y.dtype));
-  std::int64_t start = 0;
+  const std::int64_t pitch = y.shape->product(axis, y.shape->rank());
+  Walk walk;  // over the rows of one input in y: everything from the axis inwards is one piece
+  walk.rank = 2;
   for (int i = 0; i < count; ++i) {
     const ConstArray x = inputs[i];
-    Walk walk;
-    walk.offset = start * strides.of[axis];
-    for (int a = 0; a < y.shape->rank(); ++a) walk.push((*x.shape)[a], strides.of[a]);
-    start += (*x.shape)[axis];
+    walk.extent[0] = x.shape->product(0, axis);
+    walk.extent[1] = x.shape->product(axis, x.shape->rank());
+    walk.stride[0] = pitch;
+    walk.stride[1] = 1;
     if (x.elements() == 0) continue;
     for_each_piece(walk, size, [&](std::int64_t from, std::int64_t to, std::int64_t n) {
       std::memcpy(static_cast<char*>(y.data) + to * size, static_cast<const char*>(x.data) + from * size,
                   static_cast<std::size_t>(n * size));
     });
+    walk.offset += walk.extent[1];
   }
 }
 

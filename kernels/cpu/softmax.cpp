@@ -55,18 +55,17 @@ template <class T, class F> void for_each_columns(const Layout& l, const F& f) {
 
 /// The sum of f(x[i]...), in blocks.
 template <class T, class F, class... In> GRADUS_INLINE T sum_row(Index n, const F& f, const T* x, const In*... more) {
-  double total = 0;
-  for (Index i = 0; i < n; i += kBlock) total += sum_run<Vec<T>>(least(kBlock, n - i), f, x + i, (more + i)...);
-  return static_cast<T>(total);
+  double sum = 0;
+  for (Index i = 0; i < n; i += kBlock) sum += sum_run<Vec<T>>(least(kBlock, n - i), f, x + i, (more + i)...);
+  return static_cast<T>(sum);
 }
 
 template <class T> void softmax_row(T* y, const T* x, Index n) {
   const Vec<T> largest = max_run(n, x);
-  double total = 0;
-  for (Index i = 0; i < n; i += kBlock)
-    total += write_run(
-        least(kBlock, n - i), y + i, [&](Vec<T> v) { return exp_nonpositive(v - largest); }, x + i);
-  const Vec<T> scale = static_cast<T>(1 / total);
+  const auto f = [&](Vec<T> v) { return exp_nonpositive(v - largest); };
+  double sum = 0;
+  for (Index i = 0; i < n; i += kBlock) sum += total(write_run(least(kBlock, n - i), y + i, f, x + i));
+  const Vec<T> scale = static_cast<T>(1 / sum);
   map_range(
       0, n, y, [&](Vec<T> v) { return v * scale; }, y);
 }
@@ -87,10 +86,10 @@ template <class T> void softmax_backward_row(T* dx, const T* dy, const T* y, Ind
 }
 
 template <class T> void log_softmax_backward_row(T* dx, const T* dy, const T* y, Index n) {
-  const Vec<T> total = sum_row(
+  const Vec<T> mass = sum_row(
       n, [](Vec<T> g) { return g; }, dy);
   map_range(
-      0, n, dx, [&](Vec<T> g, Vec<T> v) { return g - exp_nonpositive(v) * total; }, dy, y);
+      0, n, dx, [&](Vec<T> g, Vec<T> v) { return g - exp_nonpositive(v) * mass; }, dy, y);
 }
 
 // ---- columns -------------------------------------------------------------------------------------------------------------------------
@@ -103,21 +102,21 @@ template <class T> Vec<T> max_columns(const T* x, Index n, const Columns<T>& c) 
 
 template <class T> void softmax_columns(T* y, const T* x, Index n, const Columns<T>& c) {
   const Vec<T> largest = max_columns(x, n, c);
-  Vec<T> total = T(0);
+  Vec<T> sum = T(0);
   for (Index i = 0; i < n; ++i) {
     const Vec<T> e = exp_nonpositive(c.load(x, i) - largest);
     c.store(e, y, i);
-    total = total + e;
+    sum = sum + e;
   }
-  const Vec<T> scale = Vec<T>(T(1)) / total;
+  const Vec<T> scale = Vec<T>(T(1)) / sum;
   for (Index i = 0; i < n; ++i) c.store(c.load(y, i) * scale, y, i);
 }
 
 template <class T> void log_softmax_columns(T* y, const T* x, Index n, const Columns<T>& c) {
   const Vec<T> largest = max_columns(x, n, c);
-  Vec<T> total = T(0);
-  for (Index i = 0; i < n; ++i) total = total + exp_nonpositive(c.load(x, i) - largest);
-  const Vec<T> rest = log(total);
+  Vec<T> sum = T(0);
+  for (Index i = 0; i < n; ++i) sum = sum + exp_nonpositive(c.load(x, i) - largest);
+  const Vec<T> rest = log(sum);
   for (Index i = 0; i < n; ++i) c.store((c.load(x, i) - largest) - rest, y, i);
 }
 
@@ -128,9 +127,9 @@ template <class T> void softmax_backward_columns(T* dx, const T* dy, const T* y,
 }
 
 template <class T> void log_softmax_backward_columns(T* dx, const T* dy, const T* y, Index n, const Columns<T>& c) {
-  Vec<T> total = T(0);
-  for (Index i = 0; i < n; ++i) total = total + c.load(dy, i);
-  for (Index i = 0; i < n; ++i) c.store(c.load(dy, i) - exp_nonpositive(c.load(y, i)) * total, dx, i);
+  Vec<T> sum = T(0);
+  for (Index i = 0; i < n; ++i) sum = sum + c.load(dy, i);
+  for (Index i = 0; i < n; ++i) c.store(c.load(dy, i) - exp_nonpositive(c.load(y, i)) * sum, dx, i);
 }
 
 // ---- the kernels ---------------------------------------------------------------------------------------------------------------------

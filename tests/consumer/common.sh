@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034
 # Shared by the consumer tests; each runs with SOURCE (the checkout), BUILD (its build folder) and CXX set by ctest.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -9,7 +9,8 @@ compilers="g++"
 for clang in clang++-14 clang++; do
   if command -v $clang >/dev/null; then compilers+=" $clang"; break; fi
 done
-headers=$(find kernels engine nn algorithms gradus.h -name '*.h' ! -path 'kernels/cpu/*' ! -path 'algorithms/experiments/*' 2>/dev/null | sort)
+[ -e gradus.h ] || { echo "gradus.h is missing"; exit 1; }
+headers=$(find gradus.h kernels engine nn algorithms -name '*.h' ! -path 'kernels/cpu/*' ! -path 'algorithms/experiments/*' | sort)
 check() {  # check COMPILER HEADER
   local output
   if ! output=$(echo "#include <gradus/$2>" | $1 $flags -I"$include" -x c++ - 2>&1); then

@@ -392,10 +392,10 @@ TEST_CASE("contrastive: value and both orders of gradient agree with the oracle 
 }
 
 TEST_CASE("contrastive: more tiles than groups, and single rows") {
-  check_against_oracle<float>(random_sample(Form::nt_xent, 2600, 2600, 5, 0.3, 20));  // 19 tiles in 15 groups
+  check_against_oracle<float>(random_sample(Form::nt_xent, 2200, 2200, 5, 0.3, 20));  // 16 tiles in 15 groups
   check_against_oracle<float>(random_sample(Form::key_set, 1, 2500, 9, 0.3, 21));
   check_against_oracle<float>(random_sample(Form::key_set, 2500, 1, 9, 0.3, 22));  // no negatives: all zero
-  check_against_oracle<double>(random_sample(Form::symmetric, 1700, 1700, 3, 0.3, 23));
+  check_against_oracle<double>(random_sample(Form::symmetric, 1200, 1200, 3, 0.3, 23));
   check_against_oracle<double>(random_sample(Form::symmetric, 1, 1, 3, 0.3, 24));
 }
 
@@ -701,18 +701,18 @@ TEST_CASE("contrastive: scratch obeys 64 (B + M) bytes and 1 MiB a thread, and d
     return std::max({cpu::contrastive_workspace_bytes(x), cpu::contrastive_backward_workspace_bytes(x),
                      cpu::contrastive_double_backward_workspace_bytes(x)});
   };
-  for (const int threads : {1, 4, 64})
+  for (const int threads : {1, 2, 40}) {  // the last: more than there are tasks
+    ThreadPool pool(threads);
+    const PoolScope scope(pool);
     for (const DType dtype : {DType::f32, DType::f64})
       for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent})
         for (const Index rows : {1, 100, 8192, 1 << 20})
           for (const Index dim : {1, 128, 768, 100000}) {
-            ThreadPool pool(std::min(threads, 2));  // more threads than tasks must not ask for more: see below
-            const PoolScope scope(pool);
             const Index columns = form == Form::key_set ? 4 * rows : rows;
             const std::size_t saved = 2 * size_of(dtype) * std::size_t(form == Form::symmetric ? 2 * rows : rows);
-            CHECK(worst(form, dtype, rows, columns, dim) + saved <=
-                  std::size_t(64 * (rows + columns)) + (std::size_t(pool.threads()) << 20));
+            CHECK(worst(form, dtype, rows, columns, dim) + saved <= std::size_t(64 * (rows + columns)) + (std::size_t(threads) << 20));
           }
+  }
   const std::size_t one = worst(Form::symmetric, DType::f32, 100000, 100000, 64),
                     two = worst(Form::symmetric, DType::f32, 200000, 200000, 64);
   CHECK(two <= 2 * one);

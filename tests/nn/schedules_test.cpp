@@ -3,6 +3,7 @@
 #include <gradus/kernels/error.h>
 #include <gradus/nn/schedules.h>
 
+#include <cmath>
 #include <limits>
 
 #include "support.h"

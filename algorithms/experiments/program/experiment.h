@@ -26,6 +26,7 @@ struct Experiment {
   std::vector<const char*> ingredients = {};  // algorithms without an experiment of their own that this one shows
   void (*run)(Run&);
   void (*visit)(FieldVisitor&);  // lists the config with its defaults
+  void (*tape)(Run&) = nullptr;  // optional: does one training step on a tape of its own and calls run.trace() and run.show() on it
 };
 
 /// For Experiment::visit.

@@ -33,8 +33,8 @@ class Log {
 
  private:
   struct Row {
-    std::int64_t step;
-    std::vector<std::optional<double>> values;  // by column; may be shorter
+    std::int64_t step = 0;
+    std::vector<std::optional<double>> values = {};  // by column; may be shorter
   };
   bool add_columns(const std::vector<std::pair<std::string, double>>& values);
   std::string header() const;

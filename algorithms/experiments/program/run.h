@@ -133,9 +133,9 @@ class Run {
 
   /// Samples that went through the model, for samples per second.
   void count_samples(std::int64_t samples);
-  /// Call it on a step's tape before the first op: when the listing was asked for, entries then keep their norm and time.
+  /// Call it on a step's tape before the first op: when a listing was asked for, entries then keep their norm and time.
   void trace(Tape& tape) const;
-  /// Call it on a step's tape when the loss is there: its entries are counted, and whoever asked for a listing gets it.
+  /// Call it on a step's tape once the loss is there: its entries are counted, and whoever asked for a listing gets it.
   void show(const Tape& tape);
 
   /// Ends the run: writes plots and result.json. Called by the program.

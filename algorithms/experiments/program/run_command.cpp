@@ -86,6 +86,7 @@ Record run_one(const Experiment& experiment, const RunOptions& options) {
   try {
     Run run(experiment.name, experiment.family, options);
     experiment.run(run);
+    if (experiment.tape) experiment.tape(run);  // how many entries a step has; and for --trace
     return run.finish();
   } catch (const Interrupted&) {
     std::cerr << "gradus: interrupted; the checkpoint is in " << options.out_dir << ", the same command with --resume continues\n";

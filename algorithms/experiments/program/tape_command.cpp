@@ -37,7 +37,7 @@ int tape_command(const TapeOptions& options) {
   };
   try {
     Run run(experiment.name, experiment.family, run_options);
-    experiment.run(run);
+    (experiment.tape ? experiment.tape : experiment.run)(run);
   } catch (const TapeShown&) { return kDone; }
   raise_value("the experiment " + std::string(experiment.name) + " shows no tape");
 }
