@@ -38,13 +38,13 @@ Step tiny_mlp_step() {
 Step mlp_step() {
   Generator rng(1);
   const Tensor x = randn({128, 784}, 1), y = random_labels(128, 10);
-  return training(Mlp({784, 512, 512, 10}, rng), std::make_shared<Adam>(), [x, y](const Mlp& m) { return cross_entropy(m(x), y); });
+  return training(Mlp({784, 512, 512, 10}, rng), std::make_shared<Adam>(AdamConfig{}), [x, y](const Mlp& m) { return cross_entropy(m(x), y); });
 }
 
 Step convnet_step() {
   Generator rng(1);
   const Tensor x = randn({128, 1, 28, 28}, 1), y = random_labels(128, 10);
-  return training(Convnet({}, rng), std::make_shared<Adam>(), [x, y](const Convnet& m) { return cross_entropy(m(x), y); });
+  return training(Convnet({}, rng), std::make_shared<Adam>(AdamConfig{}), [x, y](const Convnet& m) { return cross_entropy(m(x), y); });
 }
 
 Step nt_xent_step(std::int64_t rows) {
@@ -58,7 +58,7 @@ Step nt_xent_step(std::int64_t rows) {
 Step maml_sinusoid_step() {
   Generator rng(1);
   auto model = std::make_shared<Module>(Mlp({1, 40, 40, 1}, rng));
-  auto optimizer = std::make_shared<Adam>();
+  auto optimizer = std::make_shared<Adam>(AdamConfig{});
   auto tasks = std::make_shared<std::vector<Task>>();
   for (std::uint64_t i = 0; i < 25; ++i)
     tasks->push_back({randn({10, 1}, 4 * i), randn({10, 1}, 4 * i + 1), randn({10, 1}, 4 * i + 2), randn({10, 1}, 4 * i + 3)});

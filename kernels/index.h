@@ -16,7 +16,7 @@ void index_add(Array y, ConstArray x, ConstArray index, int axis);
 void gather(Array y, ConstArray x, ConstArray index, int axis);
 /// y[.., index[.., j, ..], ..] += x[.., j, ..]: the adjoint of gather; index has x's shape. f32, f64.
 void scatter_add(Array y, ConstArray x, ConstArray index, int axis);
-/// y[.., k] = (index[..] == k); y is f32 or f64 with one axis more than index.
+/// y[.., k] = (index[..] == k); y has one axis more than index, and any dtype but bf16.
 void one_hot(Array y, ConstArray index);
 /// Flat position of the first index outside [0, bound), or -1.
 std::int64_t first_out_of_range(ConstArray index, std::int64_t bound);

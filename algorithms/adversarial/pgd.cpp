@@ -1,5 +1,7 @@
 #include <gradus/algorithms/adversarial/pgd.h>
 
+#include <cmath>
+
 #include <gradus/algorithms/adversarial/fgsm.h>
 #include <gradus/engine/ops/elementwise.h>
 #include <gradus/engine/ops/reduce.h>

@@ -1,5 +1,7 @@
 #include <gradus/algorithms/meta/reptile.h>
 
+#include <optional>
+
 #include <gradus/engine/ops/elementwise.h>
 #include <gradus/engine/ops/index.h>
 #include <gradus/engine/ops/random.h>

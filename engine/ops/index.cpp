@@ -87,11 +87,11 @@ Tensor sum_slices(const Tensor& x, int axis, const Tensor& index, const Shape& s
 
 }  // namespace
 
-Tensor index_select(const Tensor& x, int axis, const Tensor& index) {
+Tensor index_select(const Tensor& x, const Tensor& index, int axis) {
   return select_slices(x, check_slices("index_select", x, axis, index), index);
 }
 
-Tensor index_add(const Tensor& x, int axis, const Tensor& index, const Tensor& source) {
+Tensor index_add(const Tensor& x, const Tensor& index, const Tensor& source, int axis) {
   require_floating("index_add", "x", x);
   require_same_dtype("index_add", "x", x, "source", source);
   const int along = check_slices("index_add", x, axis, index);
@@ -150,11 +150,11 @@ Tensor sum_elements(const Tensor& x, int axis, const Tensor& index, const Shape&
 
 }  // namespace
 
-Tensor gather(const Tensor& x, int axis, const Tensor& index) {
+Tensor gather(const Tensor& x, const Tensor& index, int axis) {
   return gather_elements(x, check_elements("gather", x, axis, index), index);
 }
 
-Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, const Tensor& source) {
+Tensor scatter_add(const Tensor& x, const Tensor& index, const Tensor& source, int axis) {
   require_floating("scatter_add", "x", x);
   require_same_dtype("scatter_add", "x", x, "source", source);
   const int along = check_elements("scatter_add", x, axis, index);
@@ -168,7 +168,7 @@ Tensor scatter_add(const Tensor& x, int axis, const Tensor& index, const Tensor&
 // ---- one_hot
 
 Tensor one_hot(const Tensor& index, std::int64_t classes, DType dtype) {
-  if (!is_floating(dtype)) raise_dtype(std::string("[one_hot] dtype is ") + name_of(dtype) + ": expected f32 or f64");
+  if (dtype == DType::bf16) raise_dtype("[one_hot] dtype is bf16: it only stores; expected f32, f64, i64, u8 or bool");
   require_indices("one_hot", "index", index, classes);
   Shape shape = index.shape();
   shape.push_back(classes);

@@ -13,6 +13,8 @@
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 namespace {
 
+using namespace contrast;
+
 template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 144 : 96;  // 90 KiB of scores, beside 74 KiB of each operand at D = 128
 
 /// Sums of terms of which the largest is below this are made anew: e^-50 in f32, so that terms lost to underflow (below e^-87) are lost to
@@ -20,9 +22,7 @@ template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 144 : 96;  //
 template <class T> inline constexpr T kSmallestSum = sizeof(T) == 4 ? T(1.9e-22) : T(1e-260);
 
 /// The negatives that the anchors of one side have seen: padded to whole vectors. `sum` counts exp(score - reference).
-template <class T> struct Running {
-  T *reference, *sum, *positive;
-};
+template <class T> struct Running { T *reference, *sum, *positive; };
 
 template <class T> Running<T> take_running(Carver& carver, Index anchors) {
   const Index n = round_up(anchors, Vec<T>::W);
@@ -42,8 +42,13 @@ template <class T> struct Scratch {
 
 template <class T> Scratch<T> take_scratch(Carver& carver, const Rounds& r, Index dim) {
   const Index m = round_up(r.rows.tile, Vec<T>::W), n = round_up(r.columns.tile, Vec<T>::W), stride = tile_stride<T>(n);
-  return {carver.take<T>(m * stride), carver.take<T>(m), carver.take<T>(m), carver.take<T>(n), carver.take<T>(n),
-          take_panels<T>(carver, n, dim), stride};
+  return {carver.take<T>(m * stride),
+          carver.take<T>(m),
+          carver.take<T>(m),
+          carver.take<T>(n),
+          carver.take<T>(n),
+          take_panels<T>(carver, n, dim),
+          stride};
 }
 
 /// The larger lane. A NaN may get lost here: the sums show it, since they add exp of every score.
@@ -67,7 +72,7 @@ template <class T> T tile_maximum(const Scratch<T>& s, const Tile& t) {
 /// tile the last row and the first column are empty.
 template <class T> bool sum_together(const Scratch<T>& s, const Tile& t, T beta, T top) {
   const Vec<T> scale(beta), shift(-top);
-  memset(s.column_sum, 0, std::size_t(round_up(t.n, Vec<T>::W)) * sizeof(T));
+  clear(s.column_sum, round_up(t.n, Vec<T>::W));
   const Index rows = t.diagonal ? t.m - 1 : t.m, first_column = t.diagonal ? 1 : 0;
   bool trusted = true;
   for (Index i = 0; i < rows; ++i) {
@@ -153,15 +158,16 @@ template <class T> void visit(Scratch<T>& s, const Tile& t, const Problem<T>& x,
   if (x.columns_are_anchors()) add_to(columns, t.j0, t.n, s.column_reference, s.column_sum);
 }
 
+double softplus(double x) { return x > 0 ? x + ::log1p(::exp(-x)) : ::log1p(::exp(x)); }
+
 /// loss = softplus(lse of the negatives - positive), in double: a handful of operations an anchor.
 template <class T> void finish(T* loss, T* lse, const Running<T>& r, Index anchors) {
+  constexpr double kNone = -__builtin_inf();  // the positive is masked
   for (Index i = 0; i < anchors; ++i) {
     const double negatives = double(r.reference[i]) + ::log(double(r.sum[i])), positive = double(r.positive[i]);
-    const double excess = negatives - positive;
-    const bool unreachable = positive == -__builtin_inf();
-    const double l = unreachable ? (negatives == positive ? 0 : excess) : excess > 0 ? excess + ::log1p(::exp(-excess)) : ::log1p(::exp(excess));
+    const double l = positive == kNone ? (negatives == kNone ? 0 : negatives - positive) : softplus(negatives - positive);
     loss[i] = T(l);
-    lse[i] = T(unreachable ? negatives : positive + l);
+    lse[i] = T(positive == kNone ? negatives : positive + l);
   }
 }
 

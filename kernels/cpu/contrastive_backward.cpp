@@ -13,7 +13,12 @@
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 namespace {
 
+using namespace contrast;
+
 template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 144 : 96;  // as in the forward pass
+
+/// A range of lse that one exponential a pair may serve: exp(score - the lowest lse) stays far from overflow.
+template <class T> inline constexpr T kCommonRange = sizeof(T) == 4 ? T(50) : T(600);
 
 /// What the forward pass kept, and the upstream gradient: of all anchors.
 template <class T> struct Saved {
@@ -26,9 +31,7 @@ template <class T> struct Gradients {
 };
 
 /// The anchors of a tile's rows or columns: padded to whole vectors.
-template <class T> struct Anchors {
-  T *weight, *lse, *factor;
-};
+template <class T> struct Anchors { T *weight, *lse, *factor; };
 
 template <class T> struct Scratch {
   T* tile;
@@ -41,8 +44,12 @@ template <class T> Anchors<T> take_anchors(Carver& carver, Index n) { return {ca
 
 template <class T> Scratch<T> take_scratch(Carver& carver, const Rounds& r, Index dim) {
   const Index m = round_up(r.rows.tile, Vec<T>::W), n = round_up(r.columns.tile, Vec<T>::W), stride = tile_stride<T>(n);
-  return {carver.take<T>(m * stride),         take_anchors<T>(carver, m),        take_anchors<T>(carver, n),
-          take_panels<T>(carver, n, dim),     take_panels<T>(carver, n, dim),    take_panels<T>(carver, m, dim),
+  return {carver.take<T>(m * stride),
+          take_anchors<T>(carver, m),
+          take_anchors<T>(carver, n),
+          take_panels<T>(carver, n, dim),
+          take_panels<T>(carver, n, dim),
+          take_panels<T>(carver, m, dim),
           stride};
 }
 
@@ -90,8 +97,7 @@ template <class T> void weigh_apart(const Scratch<T>& s, const Tile& t, T beta) 
 
 /// factor = weight exp(low - lse)
 template <class T> void find_factors(const Anchors<T>& a, Index n, T low) {
-  for (Index i = 0; i < n; i += Vec<T>::W)
-    (Vec<T>::load(a.weight + i) * exp(Vec<T>(low) - Vec<T>::load(a.lse + i))).store(a.factor + i);
+  for (Index i = 0; i < n; i += Vec<T>::W) (Vec<T>::load(a.weight + i) * exp(Vec<T>(low) - Vec<T>::load(a.lse + i))).store(a.factor + i);
 }
 
 /// H for both, with one: exp(score - low), which is at most e^kCommonRange since a score is no larger than either lse.
@@ -154,10 +160,6 @@ template <class T> struct Layout {
   Carver shared{nullptr}, worker{nullptr};
   explicit Layout(const Contrastive& x) : rounds(rounds_of<T>(x, kTile<T>)) { take_scratch<T>(worker, rounds, (*x.query.shape)[1]); }
 };
-
-template <class T> void clear(T* x, Index n) {
-  if (x && n > 0) memset(x, 0, std::size_t(n) * sizeof(T));
-}
 
 template <class T>
 void run(const Gradients<T>& out, T* dtemperature, const Saved<T>& saved, const Contrastive& operands, Workspace workspace) {

@@ -5,9 +5,7 @@ namespace gradus::inline v0::cpu {
 
 std::size_t contrastive_workspace_bytes(const Contrastive& x) { return contrastive_table().workspace_bytes(x); }
 
-void contrastive(Array loss, Array lse, const Contrastive& x, Workspace workspace) {
-  contrastive_table().forward(loss, lse, x, workspace);
-}
+void contrastive(Array loss, Array lse, const Contrastive& x, Workspace workspace) { contrastive_table().forward(loss, lse, x, workspace); }
 
 std::size_t contrastive_backward_workspace_bytes(const Contrastive& x) { return contrastive_table().backward_workspace_bytes(x); }
 

@@ -17,28 +17,28 @@
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 namespace {
 
+using namespace contrast;
+
 template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 96 : 48;  // two tiles and six operands stay below 1 MiB
 
 template <class T> struct Inputs {
-  const T *u, *v;                    // either may be null
-  const T *dloss, *loss, *lse;       // of all anchors
-  T r, dr;                           // weight of c in t, and its derivative by b
+  const T *u, *v;               // either may be null
+  const T *dloss, *loss, *lse;  // of all anchors
+  T r, dr;                      // weight of c in t, and its derivative by b
 };
 
 template <class T> struct Outputs {
-  T *ddloss, *ddquery, *ddkey;       // the latter two may be null
-  T *row_centre, *column_centre;     // per anchor of a side: t of the positive, then the mean of t
-  double* by_beta;                   // per row: its share of the derivative by b
+  T *ddloss, *ddquery, *ddkey;    // the latter two may be null
+  T *row_centre, *column_centre;  // per anchor of a side: t of the positive, then the mean of t
+  double* by_beta;                // per row: its share of the derivative by b
 };
 
 /// The anchors of a tile's rows or columns: padded to whole vectors.
-template <class T> struct Anchors {
-  T *weight, *lse, *centre, *sum;
-};
+template <class T> struct Anchors { T *weight, *lse, *centre, *sum; };
 
 template <class T> struct Scratch {
-  T *scores, *cross;                                    // c and X; then b W + r G and b G
-  T *positive_score, *positive_cross;                   // by row
+  T *scores, *cross;                   // c and X; then b W + r G and b G
+  T *positive_score, *positive_cross;  // by row
   Anchors<T> rows, columns;
   Panels<T> transposed_keys, transposed_v, keys, v, queries, u;
   Index stride;
@@ -51,8 +51,19 @@ template <class T> Anchors<T> take_anchors(Carver& carver, Index n) {
 template <class T> Scratch<T> take_scratch(Carver& carver, const Rounds& r, Index dim) {
   const Index m = round_up(r.rows.tile, Vec<T>::W), n = round_up(r.columns.tile, Vec<T>::W), stride = tile_stride<T>(n);
   const auto panels = [&](Index rows) { return take_panels<T>(carver, rows, dim); };
-  return {carver.take<T>(m * stride), carver.take<T>(m * stride), carver.take<T>(m), carver.take<T>(m), take_anchors<T>(carver, m),
-          take_anchors<T>(carver, n), panels(n), panels(n), panels(n), panels(n), panels(m), panels(m), stride};
+  return {carver.take<T>(m * stride),
+          carver.take<T>(m * stride),
+          carver.take<T>(m),
+          carver.take<T>(m),
+          take_anchors<T>(carver, m),
+          take_anchors<T>(carver, n),
+          panels(n),
+          panels(n),
+          panels(n),
+          panels(n),
+          panels(m),
+          panels(m),
+          stride};
 }
 
 template <class T> void load_anchors(const Anchors<T>& a, const Inputs<T>& in, Index first, const T* centre, Index n) {
@@ -62,7 +73,7 @@ template <class T> void load_anchors(const Anchors<T>& a, const Inputs<T>& in, I
     a.centre[i] = centre[i];
   }
   for (Index i = n; i % Vec<T>::W; ++i) a.weight[i] = a.lse[i] = a.centre[i] = 0;
-  memset(a.sum, 0, std::size_t(round_up(n, Vec<T>::W)) * sizeof(T));
+  clear(a.sum, round_up(n, Vec<T>::W));
 }
 
 /// c and X of one vector of pairs, 0 where the pair is not a negative, and the anchors' p for it.
@@ -82,7 +93,7 @@ template <class T> struct Pairs {
 
 template <class T> void make_tile(Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
   inner_products(s.scores, s.stride, t, x.query, x.key, x.dim, s.transposed_keys, false);
-  for (Index i = 0; i < t.m; ++i) memset(s.cross + i * s.stride, 0, std::size_t(t.n) * sizeof(T));
+  for (Index i = 0; i < t.m; ++i) clear(s.cross + i * s.stride, t.n);
   if (in.u) inner_products(s.cross, s.stride, t, in.u, x.key, x.dim, s.transposed_keys, true);
   if (in.v) inner_products(s.cross, s.stride, t, x.query, in.v, x.dim, s.transposed_v, true);
   keep_negatives(s.scores, s.stride, x, t, [&](Index i, Index j, T score) {
@@ -116,7 +127,8 @@ template <class T> void sum_deviations(Scratch<T>& s, const Tile& t, const Probl
 }
 
 /// Scores and cross products of negatives become b W + r G and b G; by_beta gets their share.
-template <class T> void weigh_negatives(const Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
+template <class T>
+void weigh_negatives(const Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
   const Vec<T> beta(x.beta), r(in.r), dr(in.dr);
   const bool columns = x.columns_are_anchors();
   for (Index i = 0; i < t.m; ++i) {
@@ -148,7 +160,8 @@ template <class T> Weights positive_weights(const Inputs<T>& in, const Outputs<T
   return {dloss * ::expm1(-loss), -dloss * ::exp(-loss) * double(out.ddloss[anchor])};
 }
 
-template <class T> void weigh_positives(const Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
+template <class T>
+void weigh_positives(const Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
   for_each_positive(x, t, [&](Index i, Index j) {
     Weights sum = positive_weights(in, out, t.i0 + i);
     if (x.columns_are_anchors()) {
@@ -214,11 +227,8 @@ template <class T> struct Layout {
   }
 };
 
-template <class T> void clear(T* x, Index n) {
-  if (x && n > 0) memset(x, 0, std::size_t(n) * sizeof(T));
-}
-
-template <class T> void run(Outputs<T> out, T* ddtemperature, const Inputs<T>& in, const Contrastive& operands, const Problem<T>& x, Workspace workspace) {
+template <class T>
+void run(Outputs<T> out, T* ddtemperature, const Inputs<T>& in, const Contrastive& operands, const Problem<T>& x, Workspace workspace) {
   const Layout<T> l(operands, workspace.data);
   out.row_centre = l.row_centre, out.column_centre = l.column_centre, out.by_beta = l.by_beta;
   clear(out.ddloss, x.anchors());
@@ -256,7 +266,8 @@ void contrastive_double_backward(Array ddloss, Array ddquery, Array ddkey, Array
     const auto input = [](ConstArray a) { return a ? a.as<T>() : nullptr; };
     const Problem<T> x(operands);
     const T dtemperature = w ? *w.as<T>() : T(0);
-    Inputs<T> in{input(u), input(v), dloss.as<T>(), loss.as<T>(), lse.as<T>(), -dtemperature * x.beta * x.beta, T(-2) * dtemperature * x.beta};
+    Inputs<T> in{
+        input(u), input(v), dloss.as<T>(), loss.as<T>(), lse.as<T>(), -dtemperature * x.beta * x.beta, T(-2) * dtemperature * x.beta};
     Outputs<T> out{output(ddloss), output(ddquery), output(ddkey), nullptr, nullptr, nullptr};
     if (x.triangle()) in.v = in.u, out.ddkey = out.ddquery;
     run<T>(out, output(ddtemperature), in, operands, x, workspace);

@@ -131,18 +131,27 @@ void scatter_add(Array y, ConstArray x, ConstArray index, int axis) {
   });
 }
 
-void one_hot(Array y, ConstArray index) {
-  const auto* const at = index.as<std::int64_t>();
-  const std::int64_t classes = y.shape->back();
-  with_floating(y.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    for_each_run(1, index.elements(), classes * static_cast<std::int64_t>(sizeof(T)),
-                 [&](std::int64_t, std::int64_t begin, std::int64_t end) {
-                   T* const out = y.as<T>();
-                   std::fill(out + begin * classes, out + end * classes, T(0));
-                   for (std::int64_t i = begin; i < end; ++i) out[i * classes + at[i]] = T(1);
-                 });
+namespace {
+
+template <class T> void one_hot_rows(T* y, const std::int64_t* at, std::int64_t count, std::int64_t classes) {
+  for_each_run(1, count, classes * static_cast<std::int64_t>(sizeof(T)), [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+    std::fill(y + begin * classes, y + end * classes, T(0));
+    for (std::int64_t i = begin; i < end; ++i) y[i * classes + at[i]] = T(1);
   });
+}
+
+}  // namespace
+
+void one_hot(Array y, ConstArray index) {
+  const auto run = [&](auto* out) { one_hot_rows(out, index.as<std::int64_t>(), index.elements(), y.shape->back()); };
+  switch (y.dtype) {
+    case DType::f32: return run(y.as<float>());
+    case DType::f64: return run(y.as<double>());
+    case DType::i64: return run(y.as<std::int64_t>());
+    case DType::u8: return run(y.as<std::uint8_t>());
+    case DType::boolean: return run(y.as<bool>());
+    case DType::bf16: GRADUS_ASSERT(false);
+  }
 }
 
 std::int64_t first_out_of_range(ConstArray index, std::int64_t bound) {

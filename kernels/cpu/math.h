@@ -256,16 +256,30 @@ GRADUS_INLINE Vec<float> cos(Vec<float> x) {
   return with_far_lanes(x, y, [](double v) { return __builtin_cos(v); });
 }
 
+/// e^(b log a) for a >= 0, b of f32's range and accuracy (2^-34), in f64: anything outside [e^-110, e^90] becomes 0 or infinity as f32.
+GRADUS_INLINE Vec<double> power_of_magnitude(Vec<double> a, Vec<double> b) {
+  constexpr double kLog[] = {0.666666656413637537, 0.400003362015384945, 0.285372394933960105, 0.235835469976665518};  // 2^-37
+  constexpr double kExp[] = {0.500000006869490532,   0.166666658560715553,   0.0416662911953748494,
+                             0.00833349885403700252, 0.00139449424013241442, 0.00019790038479133371};  // 2^-34
+  const Vec<double> zero = 0.0, infinity = __builtin_inf();
+  const LogParts<double> parts = log_parts(a);  // an f32 is never denormal in f64
+  const Vec<double> log = fma(parts.n, Vec<double>(0.69314718055994531), log_near_one(parts.f, zero, kLog));
+  const Vec<double> exponent = b * select(a == zero, -infinity, select(a < infinity, log, a));  // infinity and NaN as they are
+  const Vec<double> x = at_least(at_most(exponent, Vec<double>(90.0)), Vec<double>(-110.0));
+  const Vec<double> shifted = shifted_power(x), r = without_power(x, shifted);
+  return scale(Vec<double>(1.0) + fma(r * r, polynomial(r, kExp), r), bits_of(shifted));
+}
+
 /// a^b for f32 values in f64 lanes, with the special values of IEEE 754-2008, 9.2.1.
 GRADUS_INLINE Vec<double> pow_of_floats(Vec<double> a, Vec<double> b) {
-  using M = MathConstants<double>;
-  const Vec<double> zero = 0.0, one = 1.0, shift = M::kShift, magnitude = abs(a);
-  const Vec<double> power = exp(b * log(magnitude));
+  const Vec<double> zero = 0.0, one = 1.0, magnitude = abs(a);
+  const Vec<double> power = power_of_magnitude(magnitude, b);
   const Vec<double> y = select((magnitude == one) & (b == b), one, power);  // log is 0 there, and 0 * infinity is NaN
-  const Vec<double> rounded = (b + shift) - shift;
+  const Vec<double> shifted = b + Vec<double>(MathConstants<double>::kShift),
+                    rounded = shifted - Vec<double>(MathConstants<double>::kShift);
   const Vec<double> even_beyond = Vec<double>(0x1p51) <= abs(b);  // there every f32 is an even integer, and so is infinity
   const Vec<double> whole = even_beyond | (rounded == b);
-  const Bits<double> odd = bits_of(b + shift) << 63 & ~bits_of(even_beyond) & bits_of(whole);
+  const Bits<double> odd = (bits_of(shifted) << 63) & ~bits_of(even_beyond) & bits_of(whole);
   const Vec<double> signed_y = from_bits<double>(bits_of(y) | (odd & bits_of(a)));
   const Vec<double> no_real_power = (a < zero) & (Vec<double>(-__builtin_inf()) < a) & ~whole & (b == b);
   const Vec<double> checked = select(no_real_power, Vec<double>(__builtin_nan("")), signed_y);

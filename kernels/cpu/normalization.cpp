@@ -160,12 +160,15 @@ struct ColumnMoments {
   Moments of(Index j) const { return {count, mean[j], m2[j]}; }
 };
 
-/// One pass, centred on the first row of the block. A centre that is one of the n numbers is at most sqrt(m2) from their mean, so that
-/// cancellation costs at most a factor n + 1 of rounding errors.
+/// One pass, centred on the mean of the block's first rows. The mean of r of n numbers is at most sqrt(m2 / r) from their mean, so that
+/// cancellation costs at most a factor n / r + 1 of rounding errors.
 template <class T> void merge_block_of_columns(ColumnMoments& all, const T* x, Index rows, const Group& g) {
-  T centre[kColumns];
-  for (Index j = 0; j < kColumns; ++j) centre[j] = j < g.width() ? x[j] : T(0);
+  const Index first = least(8, rows);
   ColumnSums<T> s;
+  T centre[kColumns];
+  sum_columns(
+      s, first, g, [](Index, Vec<T> v) { return Pair<T>(v, v); }, x);
+  for (Index j = 0; j < g.width() || j < Vec<T>::W; ++j) centre[j] = s.a[j] / static_cast<T>(first);
   const auto from_centre = [&](Index j, Vec<T> v) {
     const Vec<T> d = v - Vec<T>::load(centre + j);
     return Pair<T>(d, d * d);

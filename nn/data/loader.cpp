@@ -42,8 +42,8 @@ Batch Loader::next() {
 }
 
 void Loader::add_to(Checkpoint& checkpoint, const std::string& name) {
-  checkpoint.add(name + ".epoch", position_.epoch);
-  checkpoint.add(name + ".batch", position_.batch);
+  checkpoint.add(name + "_epoch", position_.epoch);
+  checkpoint.add(name + "_batch", position_.batch);
 }
 
 void Loader::seek(Position position) {

@@ -47,7 +47,7 @@ class Loader {
   Position position() const { return position_; }
   /// Continues from a position that position() gave. Throws ValueError for one that does not exist.
   void seek(Position position);
-  /// Adds the position to a checkpoint (nn/serialize.h): a loader restored from it goes on where this one was.
+  /// Adds the position to a checkpoint (nn/serialize.h) as NAME_epoch and NAME_batch: a loader restored from it goes on where this one was.
   void add_to(Checkpoint& checkpoint, const std::string& name);
   const Dataset& data() const { return data_; }
 

@@ -68,7 +68,7 @@ double largest_difference(const TensorList& a, const TensorList& b) {
   return largest / scale;
 }
 
-const char* name_of(Activation a) { return a == Activation::tanh ? "tanh" : a == Activation::relu ? "relu" : "softplus"; }
+std::string name_of(Activation a) { return a == Activation::tanh ? "tanh" : a == Activation::relu ? "relu" : "softplus"; }
 
 }  // namespace
 
@@ -174,7 +174,7 @@ TEST_CASE("bad configurations are refused") {
   CHECK_THROWS_AS(maml_gradient(model, model.parameters(), tasks[0], mse_loss, {.inner_steps = 0}, Key{}), ValueError);
   CHECK_THROWS_AS(reptile_direction(model, tasks, mse_loss, {.inner_steps = 1}, Key{}), ValueError);
   CHECK_THROWS_AS(reptile_direction(model, tasks, mse_loss, {.inner_batch = 11}, Key{}), ValueError);
-  Adam optimizer;
+  Adam optimizer({});
   CHECK_THROWS_AS(maml_step(model, optimizer, {}, mse_loss, {}, Key{}), ValueError);
 }
 

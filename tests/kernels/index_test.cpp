@@ -129,21 +129,25 @@ TEST_CASE("scatter_add: NaN reaches only its own element") {
   CHECK(y[2] == 1);
 }
 
+template <class T> void check_one_hot(const Buffer<Index>& index, Index classes) {
+  Buffer<T> y({index.size(), classes}, T(9));
+  cpu::one_hot(y.array(), index.array());
+  REQUIRE(y.guards_intact());
+  for (Index i = 0; i < y.size(); ++i) REQUIRE(y[i] == T(index[i / classes] == i % classes ? 1 : 0));
+}
+
 TEST_CASE("one_hot: one in the right place, zeros elsewhere") {
   std::mt19937 rng(3);
   for (const Index n : {0, 1, 7, 5000})
     for (const Index classes : {1, 2, 10, 33}) {
       const Buffer<Index> index = random_index({n}, classes, rng);
-      Buffer<float> y({n, classes}, 9.0f);
-      Buffer<double> y64({n, classes}, 9.0);
+      check_one_hot<float>(index, classes);
+      check_one_hot<double>(index, classes);
+      check_one_hot<Index>(index, classes);
+      check_one_hot<std::uint8_t>(index, classes);
+      Mask y({n, classes});
       cpu::one_hot(y.array(), index.array());
-      cpu::one_hot(y64.array(), index.array());
-      REQUIRE(y.guards_intact());
-      for (Index i = 0; i < n; ++i)
-        for (Index k = 0; k < classes; ++k) {
-          REQUIRE(y[i * classes + k] == (index[i] == k ? 1.0f : 0.0f));
-          REQUIRE(y64[i * classes + k] == (index[i] == k ? 1.0 : 0.0));
-        }
+      for (Index i = 0; i < n * classes; ++i) REQUIRE(y.bytes[i] == (index[i / classes] == i % classes ? 1 : 0));
     }
   Buffer<float> scalar({4}, 9.0f);
   Buffer<Index> two({}, 2);

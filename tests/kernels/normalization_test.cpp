@@ -156,13 +156,13 @@ TEST_CASE("batch norm: a mean a million times the spread costs no accuracy") {
   });
 }
 
-TEST_CASE("batch norm: an outlier in any place costs the variance no more than the bound") {
+TEST_CASE("batch norm: an outlier in any place costs the variance no more than a digit") {
   for_each_isa([] {
     for (const Index where : {0, 1, 64, 255}) {
       Problem<float> p({256, 1});
       p.x[where] = 1e6f;
       p.train();
-      REQUIRE(near(p.var[0] / statistics_of(p.x, places(p.x, 0)).var, 1, 65 * 1.2e-7));  // a block of 64 rows centred on the outlier
+      REQUIRE(near(p.var[0] / statistics_of(p.x, places(p.x, 0)).var, 1, 5e-6));  // nine times the rounding of a sum
     }
   });
 }

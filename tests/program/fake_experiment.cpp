@@ -6,6 +6,7 @@
 #include <gradus/algorithms/experiments/program/experiment.h>
 #include <gradus/engine/ops/elementwise.h>
 #include <gradus/engine/ops/reduce.h>
+#include <gradus/engine/ops/shape.h>
 #include <gradus/engine/tape.h>
 #include <gradus/kernels/error.h>
 #include <gradus/nn/data/vendored.h>

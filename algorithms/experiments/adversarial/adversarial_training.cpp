@@ -61,12 +61,17 @@ void run_adversarial_training(Run& run) {
   }
   for (const auto& [name, r] : {std::pair{"catastrophic_overfitting", robust}, {"catastrophic_overfitting_fgsm_trained", fgsm}}) {
     const bool alarm = r.fgsm_minus_pgd() >= .20;
-    run.finding({name, r.fgsm_minus_pgd(), .20, alarm ? "alarm" : "ok", alarm ? "one step no longer finds what several do: the gradient is masked; train with more steps" : ""});
+    run.finding({name, r.fgsm_minus_pgd(), .20, alarm ? "alarm" : "ok",
+                 alarm ? "one step no longer finds what several do: the gradient is masked; train with more steps" : ""});
   }
   Series clean = run.series("clean"), attacked = run.series("pgd");
   clean.name = "clean";
   attacked.name = "PGD-20";
-  run.plot({.file = "accuracy", .title = "PGD training on digits, eps .25", .x_title = "step", .y_title = "accuracy (share)", .series = {clean, attacked},
+  run.plot({.file = "accuracy",
+            .title = "PGD training on digits, eps .25",
+            .x_title = "step",
+            .y_title = "accuracy (share)",
+            .series = {clean, attacked},
             .levels = {{"naturally trained, PGD-50", natural.pgd}, {"FGSM-trained, PGD-50", fgsm.pgd}}});
   run.check("natural_pgd", natural.pgd, "<=", .03);
   run.check("pgd_over_fgsm_trained", robust.pgd - fgsm.pgd, ">=", .08);

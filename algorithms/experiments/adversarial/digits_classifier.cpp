@@ -35,11 +35,13 @@ Module digits_mlp(std::uint64_t seed) {
 
 AdversarialTrainingConfig training_config(Training training, const DigitsSetting& setting, int steps) {
   const ThreatModel threat{Norm::linf, setting.eps};
-  if (training == Training::fgsm) return {.attack = {.threat = threat, .steps = 1, .step_size = setting.eps, .random_start = false, .keep_best = false}};
+  if (training == Training::fgsm)
+    return {.attack = {.threat = threat, .steps = 1, .step_size = setting.eps, .random_start = false, .keep_best = false}};
   return {.attack = {.threat = threat, .steps = steps, .step_size = setting.eps / 4, .keep_best = false}};
 }
 
-double training_step(Training training, const Module& model, Optimizer& optimizer, const Batch& batch, const AdversarialTrainingConfig& config, Key key) {
+double training_step(Training training, const Module& model, Optimizer& optimizer, const Batch& batch,
+                     const AdversarialTrainingConfig& config, Key key) {
   if (training != Training::natural) return adversarial_training_step(model, optimizer, batch, config, key);
   const TrainingPass pass(key);
   Tape tape(model.parameters());

@@ -34,7 +34,8 @@ enum class Training { natural, fgsm, pgd };
 AdversarialTrainingConfig training_config(Training training, const DigitsSetting& setting, int steps);
 
 /// One step of that training on a batch; returns the loss.
-double training_step(Training training, const Module& model, Optimizer& optimizer, const Batch& batch, const AdversarialTrainingConfig& config, Key key);
+double training_step(Training training, const Module& model, Optimizer& optimizer, const Batch& batch,
+                     const AdversarialTrainingConfig& config, Key key);
 
 /// Trains a control from the run's seed, outside the run's log.
 Module train_control(Run& run, Training training, const DigitsData& data, const DigitsSetting& setting, int steps);

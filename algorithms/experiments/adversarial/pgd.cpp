@@ -42,7 +42,8 @@ void run_pgd(Run& run) {
     c("loader", loader);
   };
   for (const std::int64_t step : run.steps(setting.epochs * loader.batches_per_epoch(), state)) {
-    const double loss = training_step(Training::natural, model, optimizer, loader.next(), {}, fold(fold(key, 1), static_cast<std::uint64_t>(step)));
+    const double loss =
+        training_step(Training::natural, model, optimizer, loader.next(), {}, fold(fold(key, 1), static_cast<std::uint64_t>(step)));
     run.log(step, {{"loss", loss}});
     run.count_samples(setting.batch);
   }
@@ -56,7 +57,9 @@ void run_pgd(Run& run) {
     attack.threat = {config.norm, setting.eps * i / 10};
     attack.step_size = i == 0 ? 1 : attack.threat.eps / 10;
     at_eps = robust_accuracy(model, data.test, attack, fold(key, 3));
-    for (auto [series, value] : {std::pair{&pgd, at_eps.pgd}, {&fgsm, at_eps.fgsm}, {&noise, noise_accuracy(classify, data.test, attack.threat.eps, fold(key, 4))}}) {
+    for (auto [series, value] : {std::pair{&pgd, at_eps.pgd},
+                                 {&fgsm, at_eps.fgsm},
+                                 {&noise, noise_accuracy(classify, data.test, attack.threat.eps, fold(key, 4))}}) {
       series->x.push_back(attack.threat.eps);
       series->y.push_back(value);
     }
@@ -65,24 +68,27 @@ void run_pgd(Run& run) {
   run.metric("fgsm", at_eps.fgsm);
   run.metric("pgd", at_eps.pgd);
   run.baseline("random_signs", "pgd", noise.y.back());
-  run.plot({.file = "robustness", .title = "A naturally trained network under attack", .x_title = "eps (pixels, 0 to 1)", .y_title = "accuracy (share)",
-            .series = {noise, fgsm, pgd}, .levels = {{"clean", at_eps.clean}}});
+  run.plot({.file = "robustness",
+            .title = "A naturally trained network under attack",
+            .x_title = "eps (pixels, 0 to 1)",
+            .y_title = "accuracy (share)",
+            .series = {noise, fgsm, pgd},
+            .levels = {{"clean", at_eps.clean}}});
   run.check("pgd_below_fgsm", at_eps.fgsm - at_eps.pgd, ">=", 0);
   if (config.norm == Norm::linf) run.check("noise_over_pgd", noise.y.back() - at_eps.pgd, ">=", .3);
 }
 
-const Experiment pgd_experiment{
-    .name = "pgd",
-    .family = "adversarial",
-    .paper = "Madry et al. 2018, arXiv 1706.06083",
-    .idea = "Ascend the loss in the input, projecting back onto the allowed ball after every step.",
-    .formula = "x_{k+1} = Proj(x_k + step sign(grad_x L(x_k)))",
-    .data = "digits (8x8, vendored)",
-    .quick_seconds = 5,
-    .full_seconds = 30,
-    .ingredients = {"threat_model", "fgsm"},
-    .run = run_pgd,
-    .visit = visit_defaults<PgdExperiment>};
+const Experiment pgd_experiment{.name = "pgd",
+                                .family = "adversarial",
+                                .paper = "Madry et al. 2018, arXiv 1706.06083",
+                                .idea = "Ascend the loss in the input, projecting back onto the allowed ball after every step.",
+                                .formula = "x_{k+1} = Proj(x_k + step sign(grad_x L(x_k)))",
+                                .data = "digits (8x8, vendored)",
+                                .quick_seconds = 5,
+                                .full_seconds = 30,
+                                .ingredients = {"threat_model", "fgsm"},
+                                .run = run_pgd,
+                                .visit = visit_defaults<PgdExperiment>};
 GRADUS_EXPERIMENT(pgd_experiment);
 
 }  // namespace

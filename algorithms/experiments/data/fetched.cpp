@@ -138,14 +138,13 @@ Dataset fashion_part(const std::string& data_dir, const std::string& part) {
 const std::vector<FetchedSet>& fetched_sets() {
   static const std::vector<FetchedSet> sets = {
       {"fashion-mnist", "dataset-fashion-mnist", "0.0~git20200523.55506a9-1",
-       "39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0", 30.9, 55.0,
-       "60,000 + 10,000 grey images of clothes, 28x28, 10 classes", "Zalando SE 2017, github.com/zalandoresearch/fashion-mnist", "MIT",
-       "faddf324747492995eeefc2a78b70da02dc9d666faf4960045106cbeb4924486", convert_fashion_mnist},
+       "39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0", 30.9, 55.0, "60,000 + 10,000 images of clothes",
+       "Zalando SE 2017", "MIT", "faddf324747492995eeefc2a78b70da02dc9d666faf4960045106cbeb4924486", convert_fashion_mnist},
       {"wordnet", "wordnet-base", "1:3.0-37", "61060d960f9ada8fa120872312eccd3ecebfbab8c4579e4f5a74e1cf67620752", 6.5, 9.0,
-       "117,659 glosses of words", "WordNet 3.0, Princeton University 2006", "WordNet 3.0 licence (keep its notice)",
+       "117,659 glosses of words", "Princeton University 2006", "WordNet 3.0",
        "cbde2c900af1f5593f5bb1414d507e7eaba6322afa1b91e9c8338aebfe348e92", convert_wordnet},
       {"fann", "libfann-doc", "2.2.0+ds-8", "6356ba5d5ba33482af3248541ef06b064c4b7fbf793556e0e99b1f5b78a6061d", 1.6, 10.6,
-       "12 tables of Proben1 and DELVE: building, robot, mushroom, ...", "FANN 2.2.0 examples, github.com/libfann/fann", "LGPL-2.1+",
+       "12 tables of Proben1 and DELVE", "FANN 2.2.0, examples", "LGPL-2.1+",
        "5af485bbaf335922f17da74dd5db14472d9fe52e0980e5526bec8d9af0089047", convert_fann}};
   return sets;
 }

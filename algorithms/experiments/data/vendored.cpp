@@ -10,8 +10,8 @@
 namespace gradus::inline v0 {
 namespace {
 
-const char* const kUci = "UCI Machine Learning Repository, through scikit-learn 1.2.1";
-const char* const kUciLicence = "CC BY 4.0 (scikit-learn: BSD-3-Clause)";
+const char* const kUci = "UCI repository, through scikit-learn 1.2.1";
+const char* const kUciLicence = "CC BY 4.0";
 const char* const kPublicDomain = "public domain";
 
 std::span<const unsigned char> file(const std::string& name) {
@@ -84,7 +84,7 @@ const Dataset& linnerud() {
 }
 
 const Dataset& sunspots() {
-  static const Dataset data = load("sunspots", false, {}, "National Geophysical Data Center, through statsmodels 0.13.5", kPublicDomain);
+  static const Dataset data = load("sunspots", false, {}, "NGDC (NOAA), through statsmodels 0.13.5", kPublicDomain);
   return data;
 }
 

@@ -21,7 +21,8 @@ void run_maml(Run& run) {
   Adam optimizer({.learning_rate = config.setting.outer_lr});
   const Key key{run.seed(), 0}, task_key = fold(key, 1), draw_key = fold(key, 3);
   const SinusoidCurves curves = train_and_report(run, config.setting, model, &optimizer, "MAML on sinusoids", [&](std::int64_t step) {
-    return maml_step(model, optimizer, meta_batch(config.setting, task_key, step), mse_loss, config.maml, fold(draw_key, static_cast<std::uint64_t>(step)));
+    return maml_step(model, optimizer, meta_batch(config.setting, task_key, step), mse_loss, config.maml,
+                     fold(draw_key, static_cast<std::uint64_t>(step)));
   });
   run.check("mse_1", curves.trained.mse[1], "<=", .65, Judged::worst);
   run.check("mse_5", curves.trained.mse[3], "<=", .32, Judged::worst);

@@ -30,7 +30,8 @@ void run_reptile(Run& run) {
   test.tasks.support = 10;  // tested with ten points, like the others
   const SinusoidCurves curves = train_and_report(run, test, model, nullptr, "Reptile on sinusoids", [&](std::int64_t step) {
     const std::vector<Task> tasks = meta_batch(config.setting, task_key, step);
-    reptile_step(model, tasks, mse_loss, config.reptile, static_cast<double>(step) / total, fold(draw_key, static_cast<std::uint64_t>(step)));
+    reptile_step(model, tasks, mse_loss, config.reptile, static_cast<double>(step) / total,
+                 fold(draw_key, static_cast<std::uint64_t>(step)));
     const TensorList theta = model.parameters();
     const double before = query_loss(model, theta, tasks[0], mse_loss, InnerMode::inference, Key{});
     const std::vector<TensorList> path = maml_adapt(model, tasks[0], mse_loss, {.inner_lr = test.test_lr, .inner_steps = 1}, Key{});
@@ -39,17 +40,16 @@ void run_reptile(Run& run) {
   run.check("mse_10", curves.trained.mse[4], "<=", .30);
 }
 
-const Experiment reptile_experiment{
-    .name = "reptile",
-    .family = "meta",
-    .paper = "Nichol, Achiam, Schulman 2018, arXiv 1803.02999",
-    .idea = "Move the initialisation towards what a few optimizer steps on each task arrive at.",
-    .formula = "theta <- theta + epsilon (mean_i W_i - theta),  W_i = theta after k SGD steps on task i",
-    .data = "sinusoids (generated)",
-    .quick_seconds = 5,
-    .full_seconds = 40,
-    .run = run_reptile,
-    .visit = visit_defaults<ReptileExperiment>};
+const Experiment reptile_experiment{.name = "reptile",
+                                    .family = "meta",
+                                    .paper = "Nichol, Achiam, Schulman 2018, arXiv 1803.02999",
+                                    .idea = "Move the initialisation towards what a few optimizer steps on each task arrive at.",
+                                    .formula = "theta <- theta + epsilon (mean_i W_i - theta),  W_i = theta after k SGD steps on task i",
+                                    .data = "sinusoids (generated)",
+                                    .quick_seconds = 5,
+                                    .full_seconds = 40,
+                                    .run = run_reptile,
+                                    .visit = visit_defaults<ReptileExperiment>};
 GRADUS_EXPERIMENT(reptile_experiment);
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 constexpr std::uint64_t kTestSeed = 600;  // the test tasks are the same for every run and method
 constexpr int kEvaluations = 3;           // the last ones, of which the best counts
 
-Tensor rows_of(const std::vector<Task>& tasks, Tensor Task::* member) {
+Tensor rows_of(const std::vector<Task>& tasks, Tensor Task::*member) {
   TensorList parts;
   for (const Task& t : tasks) parts.push_back(t.*member);
   return concat(parts, 0);
@@ -61,7 +61,8 @@ std::vector<Task> fixed_test_tasks(const SinusoidExperiment& config) {
   SinusoidTasks source = config.tasks;
   source.query = config.test_queries;
   std::vector<Task> tasks;
-  for (std::int64_t i = 0; i < config.test_tasks; ++i) tasks.push_back(source.sample(fold(Key{kTestSeed, 0}, static_cast<std::uint64_t>(i))));
+  for (std::int64_t i = 0; i < config.test_tasks; ++i)
+    tasks.push_back(source.sample(fold(Key{kTestSeed, 0}, static_cast<std::uint64_t>(i))));
   return tasks;
 }
 
@@ -101,7 +102,10 @@ AdaptationCurve joint_baseline(Run& run, const SinusoidExperiment& config) {
 
 SinusoidCurves train_and_report(Run& run, const SinusoidExperiment& config, Module& model, Optimizer* optimizer, const char* title,
                                 const std::function<MetaReport(std::int64_t)>& meta_step) {
-  run.data({.name = "sinusoids", .train = config.meta_steps * config.meta_batch, .test = config.test_tasks, .origin = "generated from the seed"});
+  run.data({.name = "sinusoids",
+            .train = config.meta_steps * config.meta_batch,
+            .test = config.test_tasks,
+            .origin = "generated from the seed"});
   const std::vector<Task> test = fixed_test_tasks(config);
   AdaptationCurve best;
   best.mse[1] = HUGE_VAL;
@@ -123,14 +127,19 @@ SinusoidCurves train_and_report(Run& run, const SinusoidExperiment& config, Modu
     run.metric(metric_name(i), best.mse[i]);
     run.baseline("joint", metric_name(i), joint.mse[i]);
   }
-  run.plot({.file = "adaptation", .title = title, .x_title = "gradient steps at test time", .y_title = "query error (MSE)",
-            .series = {curve("meta-learned", best), curve("joint training", joint)}, .levels = {{"best constant prediction", 3.006}}});
+  run.plot({.file = "adaptation",
+            .title = title,
+            .x_title = "gradient steps at test time",
+            .y_title = "query error (MSE)",
+            .series = {curve("meta-learned", best), curve("joint training", joint)},
+            .levels = {{"best constant prediction", 3.006}}});
   Series query = run.series("query_loss"), support = run.series("support_loss");
   query.name = "after adaptation";
   support.name = "before adaptation";
   run.plot({.file = "training", .title = "Meta-training", .x_title = "meta-step", .y_title = "loss (MSE)", .series = {support, query}});
   const double gain = best.mse[1] / best.mse[0];
-  run.finding({"adaptation_gain", gain, 0.7, gain > 0.7 ? "alarm" : "ok", gain > 0.7 ? "one step barely helps: the outer loop may not see through the inner one" : ""});
+  run.finding({"adaptation_gain", gain, 0.7, gain > 0.7 ? "alarm" : "ok",
+               gain > 0.7 ? "one step barely helps: the outer loop may not see through the inner one" : ""});
   return {best, joint};
 }
 

@@ -40,7 +40,7 @@ struct SinusoidCurves {
   AdaptationCurve trained, joint;
 };
 SinusoidCurves train_and_report(Run& run, const SinusoidExperiment& config, Module& model, Optimizer* optimizer, const char* title,
-                                 const std::function<MetaReport(std::int64_t step)>& step);
+                                const std::function<MetaReport(std::int64_t step)>& step);
 
 /// The baseline: the same network trained on the mixture of all tasks, then fine-tuned like the others.
 AdaptationCurve joint_baseline(Run& run, const SinusoidExperiment& config);

@@ -18,18 +18,16 @@ std::string default_data_dir() {
 }
 
 int data_list_command(const std::string& data_dir) {
-  Table table({"set", "state", "samples", "origin", "licence"});
+  Table table({"set", "state", "content", "origin", "licence"});
   table.align_right_from(5);
-  const auto built_in = {digits, iris, wine, breast_cancer, diabetes, linnerud, sunspots, co2, elnino};
-  for (const auto set : built_in) {
+  for (const auto set : {digits, iris, wine, breast_cancer, diabetes, linnerud, sunspots, co2, elnino}) {
     const Dataset& data = set();
-    table.row({data.name, "built in", std::to_string(data.size()), data.origin, data.licence});
+    table.row({data.name, "built in", std::to_string(data.size()) + " samples", data.origin, data.licence});
   }
   table.rule();
   for (const FetchedSet& set : fetched_sets())
-    table.row(
-        {set.name, is_fetched(set, data_dir) ? "here" : "gradus data get " + std::string(set.name), set.content, set.origin, set.licence});
-  std::cout << table.text() << "\n  fetched sets are kept in " << data_dir << "\n";
+    table.row({set.name, is_fetched(set, data_dir) ? "here" : "not here", set.content, set.origin, set.licence});
+  std::cout << table.text() << "\n  `gradus data get NAME` fetches one; they are kept in " << data_dir << "\n";
   return kDone;
 }
 

@@ -37,7 +37,7 @@ void add_list(CLI::App& app, Action& action) {
 void add_show(CLI::App& app, Action& action) {
   auto name = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("show", "the idea, formula, paper and every config field");
-  command->add_option("name", *name, "an algorithm of `gradus list`")->type_name("NAME")->required();
+  command->add_option("NAME", *name, "an algorithm of `gradus list`")->type_name("")->required();
   command->callback([&action, name] { action = [name] { return show_command(*name); }; });
 }
 
@@ -45,7 +45,7 @@ void add_run(CLI::App& app, Action& action) {
   auto o = std::make_shared<RunCommandOptions>();
   auto seed = std::make_shared<std::uint64_t>(1);
   CLI::App* command = app.add_subcommand("run", "trains, prints the figures beside the baselines, writes the run folder");
-  command->add_option("names", o->names, "algorithms of `gradus list`")->type_name("NAME")->required();
+  command->add_option("NAME", o->names, "algorithms of `gradus list`")->type_name("")->required();
   CLI::Option* one = command->add_option("--seed", *seed, "seed of everything random (1)")->type_name("N");
   CLI::Option* several =
       command->add_option("--seeds", o->seeds, "several seeds, checks are judged over all")->delimiter(',')->type_name("1,2,3");
@@ -77,7 +77,7 @@ void add_run(CLI::App& app, Action& action) {
 void add_report(CLI::App& app, Action& action) {
   auto options = std::make_shared<ReportOptions>();
   CLI::App* command = app.add_subcommand("report", "one self-contained page: tables, plots, config, seeds");
-  command->add_option("runs", options->runs, "run folders (all in runs/)")->type_name("RUN");
+  command->add_option("RUN", options->runs, "run folders (all in runs/)")->type_name("");
   command->add_option("-o", options->file, "the page (report.html)")->type_name("FILE.html");
   command->callback([&action, options] { action = [options] { return report_command(*options); }; });
 }
@@ -85,7 +85,7 @@ void add_report(CLI::App& app, Action& action) {
 void add_tape(CLI::App& app, Action& action) {
   auto options = std::make_shared<TapeOptions>();
   CLI::App* command = app.add_subcommand("tape", "the tape of one training step as table and picture");
-  command->add_option("name", options->name, "an algorithm of `gradus list`")->type_name("NAME")->required();
+  command->add_option("NAME", options->name, "an algorithm of `gradus list`")->type_name("")->required();
   command->add_option("--dot", options->dot_file, "write it for Graphviz")->type_name("FILE");
   command->add_option("--svg", options->svg_file, "write it as a picture")->type_name("FILE");
   command->add_option("--seed", options->seed, "seed of everything random (1)")->type_name("N");
@@ -100,7 +100,7 @@ void add_data(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("data", "which data sets are here, where they come from, their licence");
   add_data_option(command, *folder);
   CLI::App* get = command->add_subcommand("get", "fetches a set that is not built in");
-  get->add_option("name", *name, "fashion-mnist, wordnet or fann")->type_name("NAME")->required();
+  get->add_option("NAME", *name, "fashion-mnist, wordnet or fann")->type_name("")->required();
   get->add_option("--data", *folder, "where to (" + *folder + ")")->type_name("DIR");
   command->callback([&action, folder, get] {
     if (!get->parsed()) action = [folder] { return data_list_command(*folder); };
@@ -122,6 +122,7 @@ std::string unknown_command(const CLI::App& app, int argc, const char* const* ar
 std::string sentence(std::string text) {
   text = text.substr(0, text.find('\n'));
   while (!text.empty() && (text.back() == '.' || text.back() == ' ')) text.pop_back();
+  if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z' && text.rfind("NAME", 0) != 0) text[0] = static_cast<char>(text[0] - 'A' + 'a');
   return text;
 }
 

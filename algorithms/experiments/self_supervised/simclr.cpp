@@ -67,22 +67,31 @@ void report_baseline(Run& run, const char* row, const Probes& p) {
 /// The monitor sees the log, so that a resumed run says what an unbroken one says.
 void report_findings(Run& run, std::int64_t steps, const SimclrExperiment& config) {
   RepresentationMonitor monitor(steps, config.batch, config.simclr.temperature);
-  const Series loss = run.series("loss"), bound = run.series("bound"), positive = run.series("positive_cosine"), spread = run.series("z_std"),
-               cosine = run.series("z_cosine"), rank = run.series("z_rank");
+  const Series loss = run.series("loss"), bound = run.series("bound"), positive = run.series("positive_cosine"),
+               spread = run.series("z_std"), cosine = run.series("z_cosine"), rank = run.series("z_rank");
   for (std::size_t i = 0; i < loss.x.size(); ++i)
     monitor.observe(static_cast<std::int64_t>(loss.x[i]),
                     {loss.y[i], bound.y[i], loss.y[i] + bound.y[i], positive.y[i], {spread.y[i], cosine.y[i], rank.y[i]}});
-  for (const gradus::Finding& f : monitor.findings()) run.finding({f.name, f.value, f.threshold, f.alarm ? "alarm" : "ok", f.alarm ? f.advice : ""});
+  for (const gradus::Finding& f : monitor.findings())
+    run.finding({f.name, f.value, f.threshold, f.alarm ? "alarm" : "ok", f.alarm ? f.advice : ""});
 }
 
 void report_plots(Run& run, const Series& loss, double ceiling) {
-  run.plot({.file = "loss", .title = "SimCLR on digits: NT-Xent", .x_title = "step", .y_title = "loss (nats)", .series = {loss},
+  run.plot({.file = "loss",
+            .title = "SimCLR on digits: NT-Xent",
+            .x_title = "step",
+            .y_title = "loss (nats)",
+            .series = {loss},
             .levels = {{"chance, log(2N - 1)", ceiling}}});
   Series cosine = run.series("z_cosine"), spread = run.series("z_std"), positive = run.series("positive_cosine");
   cosine.name = "mean cosine of all pairs";
   spread.name = "spread of z (1: isotropic)";
   positive.name = "cosine of positives";
-  run.plot({.file = "collapse", .title = "Is it collapsing?", .x_title = "step", .y_title = "train-mode z (no unit)", .series = {positive, spread, cosine},
+  run.plot({.file = "collapse",
+            .title = "Is it collapsing?",
+            .x_title = "step",
+            .y_title = "train-mode z (no unit)",
+            .series = {positive, spread, cosine},
             .levels = {{"collapse alarm on mean cosine", 0.95}}});
 }
 
@@ -116,8 +125,13 @@ void run_simclr(Run& run) {
     const Tensor b = augmented_view(batch.inputs, batch.sample_ids, fold(epoch_key, 1), views);
     const SimclrLoss loss = simclr_step(model, optimizer, a, b, fold(pass_key, static_cast<std::uint64_t>(step)));
     const ContrastiveStats s = contrastive_stats(loss);
-    run.log(step, {{"loss", s.loss}, {"bound", s.bound}, {"positive_cosine", s.positive_cosine}, {"alignment", s.alignment()},
-                   {"z_std", s.z.std_sqrt_d}, {"z_cosine", s.z.mean_cosine}, {"z_rank", s.z.effective_rank}});
+    run.log(step, {{"loss", s.loss},
+                   {"bound", s.bound},
+                   {"positive_cosine", s.positive_cosine},
+                   {"alignment", s.alignment()},
+                   {"z_std", s.z.std_sqrt_d},
+                   {"z_cosine", s.z.mean_cosine},
+                   {"z_rank", s.z.effective_rank}});
     run.count_samples(config.batch);
   }
 

@@ -1,0 +1,46 @@
+// The convolution family, NCHW: three products of one relation, closed under differentiation.
+//
+//   y[n, k, i, j]  = bias[k] + sum over c, a, b of w[k, c, a, b] x[n, c, i stride_h + a - pad_h, j stride_w + b - pad_w]   (zero outside x)
+//   dx, dw         the same sum collected at x and at w: the gradients of <dy, y>
+//
+// x is [n, c, h, w], w is [k, c / groups, r, s], y and dy are [n, k, out_h, out_w]. Group g joins the g-th part of the channels of x with
+// the g-th part of those of y. An image's y and dx do not depend on the images beside it, nor on the thread count; dw sums over images in
+// an order that the shape alone decides.
+#pragma once
+
+#include <cstddef>
+
+#include <gradus/kernels/array.h>
+
+namespace gradus::inline v0 {
+
+/// The sizes of one convolution; out = (in + 2 pad - kernel) / stride + 1 on either axis.
+struct Conv2d {
+  std::int64_t n = 0, c = 0, h = 0, w = 0;  // x
+  std::int64_t k = 0, r = 0, s = 0;         // output channels, kernel rows and columns
+  std::int64_t stride_h = 1, stride_w = 1;
+  std::int64_t pad_h = 0, pad_w = 0;
+  std::int64_t groups = 1;
+  std::int64_t out_h = 0, out_w = 0;
+};
+
+// Scratch is a few MiB for each thread of the current pool, whatever the batch: no array of patches is ever made.
+#define GRADUS_DECLARE_CONVOLUTION                                                                                      \
+  std::size_t conv2d_workspace_bytes(DType dtype, const Conv2d& conv);                                                  \
+  /* y = conv(x, w) (+ bias [k]; bias.data may be null) */                                                              \
+  void conv2d(Array y, ConstArray x, ConstArray w, ConstArray bias, const Conv2d& conv, Workspace workspace);           \
+  std::size_t conv2d_input_grad_workspace_bytes(DType dtype, const Conv2d& conv);                                       \
+  /* dx from dy and w; pixels of x that no window reaches get zero */                                                   \
+  void conv2d_input_grad(Array dx, ConstArray dy, ConstArray w, const Conv2d& conv, Workspace workspace);               \
+  std::size_t conv2d_weight_grad_workspace_bytes(DType dtype, const Conv2d& conv);                                      \
+  /* dw from x and dy, summed over the batch */                                                                         \
+  void conv2d_weight_grad(Array dw, ConstArray x, ConstArray dy, const Conv2d& conv, Workspace workspace);
+
+namespace cpu {
+GRADUS_DECLARE_CONVOLUTION
+}  // namespace cpu
+namespace cuda {
+GRADUS_DECLARE_CONVOLUTION
+}  // namespace cuda
+
+}  // namespace gradus::inline v0
