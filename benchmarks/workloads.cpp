@@ -44,7 +44,7 @@ Step mlp_step() {
 Step convnet_step() {
   Generator rng(1);
   const Tensor x = randn({128, 1, 28, 28}, 1), y = random_labels(128, 10);
-  return training(Convnet({}, rng), std::make_shared<Adam>(AdamConfig{}), [x, y](const Convnet& m) { return cross_entropy(m(x), y); });
+  return training(Convnet(1, 10, rng), std::make_shared<Adam>(AdamConfig{}), [x, y](const Convnet& m) { return cross_entropy(m(x), y); });
 }
 
 Step nt_xent_step(std::int64_t rows) {
@@ -68,7 +68,7 @@ Step maml_sinusoid_step() {
 
 Step pgd10_convnet() {
   Generator rng(1);
-  auto model = std::make_shared<Convnet>(ConvnetConfig{}, rng);
+  auto model = std::make_shared<Convnet>(1, 10, rng);
   const Tensor x = uniform(Key{1, 1}, {128, 1, 28, 28}), y = random_labels(128, 10), ids = Tensor::arange(128);
   return [=] {
     pgd_attack([&](const Tensor& in) { return (*model)(in); }, x, y, ids,
@@ -109,7 +109,7 @@ Step gemm_step(std::int64_t m, std::int64_t n, std::int64_t k) {
 
 Step conv3x3(bool backward) {
   const Tensor x = randn({32, 64, 32, 32}, 1), w = randn({64, 64, 3, 3}, 2), g = randn({32, 64, 32, 32}, 3);
-  const Conv2dOptions options{.padding = {1, 1}};
+  const ConvOptions options{.padding = 1};
   if (!backward) return [=] { conv2d(x, w, options); };
   auto tape = std::make_shared<Tape>(TensorList{x, w});
   const Tensor y = conv2d(x, w, options);

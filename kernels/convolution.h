@@ -15,7 +15,7 @@
 namespace gradus::inline v0 {
 
 /// The sizes of one convolution; out = (in + 2 pad - kernel) / stride + 1 on either axis.
-struct Conv2d {
+struct Conv2dShape {
   std::int64_t n = 0, c = 0, h = 0, w = 0;  // x
   std::int64_t k = 0, r = 0, s = 0;         // output channels, kernel rows and columns
   std::int64_t stride_h = 1, stride_w = 1;
@@ -26,15 +26,15 @@ struct Conv2d {
 
 // Scratch is a few MiB for each thread of the current pool, whatever the batch: no array of patches is ever made.
 #define GRADUS_DECLARE_CONVOLUTION                                                                                      \
-  std::size_t conv2d_workspace_bytes(DType dtype, const Conv2d& conv);                                                  \
+  std::size_t conv2d_workspace_bytes(DType dtype, const Conv2dShape& conv);                                                  \
   /* y = conv(x, w) (+ bias [k]; bias.data may be null) */                                                              \
-  void conv2d(Array y, ConstArray x, ConstArray w, ConstArray bias, const Conv2d& conv, Workspace workspace);           \
-  std::size_t conv2d_input_grad_workspace_bytes(DType dtype, const Conv2d& conv);                                       \
+  void conv2d(Array y, ConstArray x, ConstArray w, ConstArray bias, const Conv2dShape& conv, Workspace workspace);           \
+  std::size_t conv2d_input_grad_workspace_bytes(DType dtype, const Conv2dShape& conv);                                       \
   /* dx from dy and w; pixels of x that no window reaches get zero */                                                   \
-  void conv2d_input_grad(Array dx, ConstArray dy, ConstArray w, const Conv2d& conv, Workspace workspace);               \
-  std::size_t conv2d_weight_grad_workspace_bytes(DType dtype, const Conv2d& conv);                                      \
+  void conv2d_input_grad(Array dx, ConstArray dy, ConstArray w, const Conv2dShape& conv, Workspace workspace);               \
+  std::size_t conv2d_weight_grad_workspace_bytes(DType dtype, const Conv2dShape& conv);                                      \
   /* dw from x and dy, summed over the batch */                                                                         \
-  void conv2d_weight_grad(Array dw, ConstArray x, ConstArray dy, const Conv2d& conv, Workspace workspace);
+  void conv2d_weight_grad(Array dw, ConstArray x, ConstArray dy, const Conv2dShape& conv, Workspace workspace);
 
 namespace cpu {
 GRADUS_DECLARE_CONVOLUTION

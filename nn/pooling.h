@@ -2,31 +2,32 @@
 #pragma once
 
 #include <gradus/engine/ops/pooling.h>
+#include <gradus/engine/ops/shape.h>
 #include <gradus/nn/module.h>
 
 namespace gradus::inline v0 {
 
-/// The largest value of each window: [N, C, H, W] -> [N, C, OH, OW]. A stride of 0 means the kernel's size.
+/// The largest value of each window: [N, C, H, W] -> [N, C, OH, OW]; by default the windows of 2x2 that tile the image.
 ///
-///     MaxPool2d pool{.kernel = 2};
+///     Sequential body(Conv2d(1, 32, 3, rng, {.padding = 1}), Relu(), MaxPool2d());
 struct MaxPool2d : ModuleOf<MaxPool2d> {
-  std::int64_t kernel = 2, stride = 0, padding = 0;
+  Pool2dOptions options;
 
-  explicit MaxPool2d(std::int64_t kernel_size = 2, std::int64_t step = 0, std::int64_t pad = 0)
-      : kernel(kernel_size), stride(step), padding(pad) {}
-  Tensor operator()(const Tensor& x) const;
+  MaxPool2d() = default;
+  explicit MaxPool2d(const Pool2dOptions& windows) : options(windows) {}
+  Tensor operator()(const Tensor& x) const { return max_pool2d(x, options); }
   void visit(Visitor&) {}
 };
 
 /// The mean over all positions: [N, C, H, W] -> [N, C].
 struct GlobalAvgPool : ModuleOf<GlobalAvgPool> {
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return global_avg_pool(x); }
   void visit(Visitor&) {}
 };
 
 /// Everything after the first axis in one: [N, ...] -> [N, D]. A view.
 struct Flatten : ModuleOf<Flatten> {
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x) const { return reshape(x, {x.size(0), x.shape().product(1, x.rank())}); }
   void visit(Visitor&) {}
 };
 

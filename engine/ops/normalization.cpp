@@ -16,7 +16,8 @@ void check(const char* op, const Tensor& x, std::initializer_list<std::pair<cons
   for (const auto& [name, t] : per_channel) {
     require_same_dtype(op, "x", x, name, *t);
     if (!(t->shape() == Shape{x.shape()[1]}))
-      raise_shape(std::string("[") + op + "] " + describe(name, *t) + " for " + describe("x", x) + ": expected [" + std::to_string(x.shape()[1]) + "]");
+      raise_shape(std::string("[") + op + "] " + describe(name, *t) + " for " + describe("x", x) + ": expected [" +
+                  std::to_string(x.shape()[1]) + "]");
   }
 }
 
@@ -65,8 +66,9 @@ Grads batch_norm_rule(const Entry& e, const Tensor& dy) {
 }
 Grads batch_norm_fused(const Entry& e, const Tensor& dy) {
   const Tensor &x = e.saved(0), &gamma = e.saved(1), &mean = e.saved(2), &rstd = e.saved(3);
-  Tensor dx = empty_like(x), dgamma = empty_like(gamma), dbeta = empty_like(gamma);
-  GRADUS_RUN(x.device(), batch_norm_backward, fresh(dx), fresh(dgamma), fresh(dbeta), dy.array(), x.array(), mean.array(), rstd.array(), gamma.array());
+  Tensor dx = e.needs(0) ? empty_like(x) : Tensor(), dgamma = empty_like(gamma), dbeta = empty_like(gamma);
+  GRADUS_RUN(x.device(), batch_norm_backward, dx ? fresh(dx) : Array(), fresh(dgamma), fresh(dbeta), dy.array(), x.array(), mean.array(),
+             rstd.array(), gamma.array());
   return {dx, dgamma, dbeta};
 }
 constexpr Op kBatchNorm{"batch_norm", batch_norm_rule, batch_norm_fused};
@@ -75,10 +77,12 @@ constexpr Op kBatchNorm{"batch_norm", batch_norm_rule, batch_norm_fused};
 
 BatchNormResult batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double epsilon) {
   check("batch_norm", x, {{"gamma", &gamma}, {"beta", &beta}});
-  if (x.shape()[1] > 0 && x.elements() == 0) raise_shape("[batch_norm] " + describe("x", x) + ": no elements to take statistics of; expected at least one a channel");
+  if (x.shape()[1] > 0 && x.elements() == 0)
+    raise_shape("[batch_norm] " + describe("x", x) + ": no elements to take statistics of; expected at least one a channel");
   BatchNormResult r{empty_like(x), empty_like(gamma), empty_like(gamma)};
   Tensor rstd = empty_like(gamma);
-  GRADUS_RUN(x.device(), batch_norm_train, fresh(r.y), fresh(r.mean), fresh(r.variance), fresh(rstd), x.array(), gamma.array(), beta.array(), epsilon);
+  GRADUS_RUN(x.device(), batch_norm_train, fresh(r.y), fresh(r.mean), fresh(r.variance), fresh(rstd), x.array(), gamma.array(),
+             beta.array(), epsilon);
   r.y = record(kBatchNorm, std::move(r.y), {x, gamma, beta}, {x, gamma, r.mean, rstd}, Epsilon{epsilon});
   return r;
 }
@@ -99,7 +103,8 @@ constexpr Op kBatchNormInference{"batch_norm_inference", batch_norm_inference_ru
 
 }  // namespace
 
-Tensor batch_norm_inference(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& gamma, const Tensor& beta, double epsilon) {
+Tensor batch_norm_inference(const Tensor& x, const Tensor& mean, const Tensor& variance, const Tensor& gamma, const Tensor& beta,
+                            double epsilon) {
   check("batch_norm_inference", x, {{"mean", &mean}, {"variance", &variance}, {"gamma", &gamma}, {"beta", &beta}});
   Tensor rstd;
   {

@@ -21,9 +21,9 @@ Pool2d pool_of(const char* op, const Tensor& x, const Pool2dOptions& o) {
   require_rank(op, "x", x, 4);
   Pool2d p;
   p.n = x.shape()[0], p.c = x.shape()[1], p.h = x.shape()[2], p.w = x.shape()[3];
-  p.kernel_h = o.kernel[0], p.kernel_w = o.kernel[1];
-  p.stride_h = o.stride[0] ? o.stride[0] : p.kernel_h, p.stride_w = o.stride[1] ? o.stride[1] : p.kernel_w;
-  p.pad_h = o.padding[0], p.pad_w = o.padding[1];
+  p.kernel_h = o.kernel.h, p.kernel_w = o.kernel.w;
+  p.stride_h = o.stride.h ? o.stride.h : p.kernel_h, p.stride_w = o.stride.w ? o.stride.w : p.kernel_w;
+  p.pad_h = o.padding.h, p.pad_w = o.padding.w;
   check_axis(op, "height", p.h, p.kernel_h, p.stride_h, p.pad_h);
   check_axis(op, "width", p.w, p.kernel_w, p.stride_w, p.pad_w);
   p.out_h = (p.h + 2 * p.pad_h - p.kernel_h) / p.stride_h + 1;
@@ -96,10 +96,10 @@ Tensor max_pool2d(const Tensor& x, const Pool2dOptions& options) {
 
 Tensor avg_pool2d(const Tensor& x, const Pool2dOptions& options) { return average(x, pool_of("avg_pool2d", x, options)); }
 
-Tensor global_avg_pool2d(const Tensor& x) {
-  require_floating("global_avg_pool2d", "x", x);
-  require_rank("global_avg_pool2d", "x", x, 4);
-  if (x.shape()[2] * x.shape()[3] == 0) raise_shape("[global_avg_pool2d] " + describe("x", x) + ": no positions to average");
+Tensor global_avg_pool(const Tensor& x) {
+  require_floating("global_avg_pool", "x", x);
+  require_rank("global_avg_pool", "x", x, 4);
+  if (x.shape()[2] * x.shape()[3] == 0) raise_shape("[global_avg_pool] " + describe("x", x) + ": no positions to average");
   return mean(x, {2, 3});
 }
 

@@ -99,7 +99,8 @@ void check_cross_entropy(const Tensor& logits, const Tensor& targets, const Cros
   const std::int64_t n = logits.shape()[0], k = logits.shape()[1];
   if (targets.dtype() == DType::i64) {
     if (!(targets.shape() == Shape{n}))
-      raise_shape("[cross_entropy] " + describe("targets", targets) + " for " + describe("logits", logits) + ": expected [" + std::to_string(n) + "]");
+      raise_shape("[cross_entropy] " + describe("targets", targets) + " for " + describe("logits", logits) + ": expected [" +
+                  std::to_string(n) + "]");
     require_indices("cross_entropy", "targets", targets, k);
   } else {
     require_same_dtype("cross_entropy", "logits", logits, "targets", targets);
@@ -110,7 +111,8 @@ void check_cross_entropy(const Tensor& logits, const Tensor& targets, const Cros
     if (!(options.class_weights.shape() == Shape{k}))
       raise_shape("[cross_entropy] " + describe("class_weights", options.class_weights) + ": expected [" + std::to_string(k) + "]");
   }
-  if (n == 0 && options.reduction == Reduction::mean) raise_shape("[cross_entropy] " + describe("logits", logits) + ": the mean of no rows; expected N >= 1");
+  if (n == 0 && options.reduction == Reduction::mean)
+    raise_shape("[cross_entropy] " + describe("logits", logits) + ": the mean of no rows; expected N >= 1");
 }
 
 }  // namespace
@@ -120,12 +122,13 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, const CrossEnt
   const Tensor& weights = options.class_weights;
   const std::int64_t n = logits.shape()[0];
   Tensor loss = Tensor::empty({n}, logits.dtype(), logits.device()), lse = Tensor::empty({n}, logits.dtype(), logits.device());
-  GRADUS_RUN(logits.device(), cross_entropy, fresh(loss), fresh(lse), logits.array(), targets.array(), weights ? weights.array() : ConstArray());
+  GRADUS_RUN(logits.device(), cross_entropy, fresh(loss), fresh(lse), logits.array(), targets.array(),
+             weights ? weights.array() : ConstArray());
   loss = record(kCrossEntropy, std::move(loss), {logits, targets}, {logits, targets, weights, lse});
   if (options.reduction == Reduction::none) return loss;
   if (options.reduction == Reduction::sum) return sum(loss);
   if (!weights || targets.dtype() != DType::i64) return sum(loss) / static_cast<double>(n);
-  return sum(loss) / sum(index_select(weights, targets, 0));
+  return sum(loss) / sum(index_select(weights.detach(), targets, 0));
 }
 
 // ---- mse, l2_normalize: compositions

@@ -17,7 +17,7 @@ enum class Reduction { none, mean, sum };
 
 struct CrossEntropyOptions {
   Reduction reduction = Reduction::mean;
-  Tensor class_weights = {};  ///< [K], of the logits' type: each class's terms are multiplied by its weight
+  Tensor class_weights = {};  ///< [K], of the logits' type: each class's terms are multiplied by its weight, a constant
 };
 
 /// -sum_k t_k log softmax(logits)_k per row of logits [N, K]. targets: i64 [N] class indices, or floating [N, K] distributions (which then

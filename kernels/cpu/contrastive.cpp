@@ -188,6 +188,8 @@ template <class T> void run(T* loss, T* lse, const Contrastive& operands, Worksp
   const Layout<T> l(operands, workspace.data);
   reset(l.rows, x.rows);
   if (x.form == ContrastiveForm::symmetric) reset(l.columns, x.columns);
+  for (Index i = 0; x.positive && i < x.rows; ++i)
+    l.rows.positive[i] = x.beta * inner_product(x.query + i * x.dim, x.positive + i * x.dim, x.dim);
   for_each_tile(
       l.rounds, workers_of(workspace, l.shared, l.worker, l.rounds),
       [&](Carver& carver) { return take_scratch<T>(carver, l.rounds, x.dim); },

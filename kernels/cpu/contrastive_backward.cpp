@@ -27,7 +27,7 @@ template <class T> struct Saved {
 };
 
 template <class T> struct Gradients {
-  T *dquery, *dkey;  // either may be null
+  T *query, *key, *positive, *temperature;  // any may be null
 };
 
 /// The anchors of a tile's rows or columns: padded to whole vectors.
@@ -138,21 +138,24 @@ template <class T> void visit(Scratch<T>& s, const Tile& t, const Problem<T>& x,
   keep_negatives(s.tile, s.stride, x, t, [](Index, Index, T) {});
   weigh_negatives(s, t, x, saved);
   weigh_positives(s, t, x, saved);
-  if (out.dquery) add_rows(out.dquery, s.tile, s.stride, t, x.key, x.dim, s.keys);
-  if (out.dkey) add_columns(out.dkey, s.tile, s.stride, t, x.query, x.dim, s.queries);
+  if (out.query) add_rows(out.query, s.tile, s.stride, t, x.key, x.dim, s.keys);
+  if (out.key) add_columns(out.key, s.tile, s.stride, t, x.query, x.dim, s.queries);
 }
 
-/// sum_i <a_i, b_i>: vectors within a row, double across rows.
-template <class T> double inner_product(const T* a, const T* b, Index rows, Index dim) {
-  double total = 0;
-  for (Index i = 0; i < rows; ++i, a += dim, b += dim) {
-    Vec<T> sum(T(0));
-    Index d = 0;
-    for (; d + Vec<T>::W <= dim; d += Vec<T>::W) sum = fma(Vec<T>::load(a + d), Vec<T>::load(b + d), sum);
-    if (d < dim) sum = fma(load_partial(a + d, dim - d, T(0)), load_partial(b + d, dim - d, T(0)), sum);
-    total += double(sum_lanes(sum));
+/// The positives of a queue, which are in no tile.
+template <class T> void add_positives(const Problem<T>& x, const Saved<T>& saved, const Gradients<T>& out) {
+  for (Index i = 0; i < x.rows; ++i) {
+    const T h = x.beta * T(double(saved.dloss[i]) * ::expm1(-double(saved.loss[i])));
+    if (out.query) add_scaled(out.query + i * x.dim, x.positive + i * x.dim, x.dim, h);
+    if (out.positive) add_scaled(out.positive + i * x.dim, x.query + i * x.dim, x.dim, h);
   }
-  return total;
+}
+
+/// -sum_i <query_i, dquery_i> / temperature; NT-Xent's gradient of z holds every pair twice.
+template <class T> T temperature_gradient(const Problem<T>& x, const T* dquery) {
+  double sum = 0;
+  for (Index i = 0; i < x.rows; ++i) sum += double(inner_product(x.query + i * x.dim, dquery + i * x.dim, x.dim));
+  return T(-double(x.beta) * (x.triangle() ? sum / 2 : sum));
 }
 
 template <class T> struct Layout {
@@ -161,19 +164,18 @@ template <class T> struct Layout {
   explicit Layout(const Contrastive& x) : rounds(rounds_of<T>(x, kTile<T>)) { take_scratch<T>(worker, rounds, (*x.query.shape)[1]); }
 };
 
-template <class T>
-void run(const Gradients<T>& out, T* dtemperature, const Saved<T>& saved, const Contrastive& operands, Workspace workspace) {
+template <class T> void run(const Gradients<T>& out, const Saved<T>& saved, const Contrastive& operands, Workspace workspace) {
   const Problem<T> x(operands);
   const Layout<T> l(operands);
-  clear(out.dquery, x.rows * x.dim);
-  if (out.dkey != out.dquery) clear(out.dkey, x.columns * x.dim);
+  clear(out.query, x.rows * x.dim);
+  clear(out.positive, x.rows * x.dim);
+  if (!x.triangle()) clear(out.key, x.columns * x.dim);
   for_each_tile(
       l.rounds, workers_of(workspace, l.shared, l.worker, l.rounds),
       [&](Carver& carver) { return take_scratch<T>(carver, l.rounds, x.dim); },
       [&](Scratch<T>& s, const Tile& t) { visit(s, t, x, saved, out); });
-  if (!dtemperature) return;
-  const double dot = out.dquery ? inner_product(x.query, out.dquery, x.rows, x.dim) : inner_product(x.key, out.dkey, x.columns, x.dim);
-  *dtemperature = T(-double(x.beta) * (x.triangle() ? dot / 2 : dot));  // NT-Xent's gradient of z holds every pair twice
+  if (x.positive) add_positives(x, saved, out);
+  if (out.temperature) *out.temperature = temperature_gradient(x, out.query);
 }
 
 }  // namespace
@@ -187,14 +189,13 @@ std::size_t contrastive_backward_workspace_bytes(const Contrastive& x) {
   return bytes;
 }
 
-void contrastive_backward(Array dquery, Array dkey, Array dtemperature, ConstArray dloss, ConstArray loss, ConstArray lse,
-                          const Contrastive& x, Workspace workspace) {
+void contrastive_backward(const ContrastiveGradients& d, ConstArray dloss, ConstArray loss, ConstArray lse, const Contrastive& x,
+                          Workspace workspace) {
   with_floating(x.query.dtype, [&](auto zero) {
     using T = decltype(zero);
-    const auto optional = [](Array a) { return a.data ? a.as<T>() : nullptr; };
-    Gradients<T> out{optional(dquery), optional(dkey)};
-    if (x.form == ContrastiveForm::nt_xent) out.dkey = out.dquery;
-    run<T>(out, optional(dtemperature), {dloss.as<T>(), loss.as<T>(), lse.as<T>()}, x, workspace);
+    Gradients<T> out{optional<T>(d.query), optional<T>(d.key), optional<T>(d.positive), optional<T>(d.temperature)};
+    if (x.form == ContrastiveForm::nt_xent) out.key = out.query;
+    run<T>(out, {dloss.as<T>(), loss.as<T>(), lse.as<T>()}, x, workspace);
   });
 }
 

@@ -9,23 +9,22 @@ void contrastive(Array loss, Array lse, const Contrastive& x, Workspace workspac
 
 std::size_t contrastive_backward_workspace_bytes(const Contrastive& x) { return contrastive_table().backward_workspace_bytes(x); }
 
-void contrastive_backward(Array dquery, Array dkey, Array dtemperature, ConstArray dloss, ConstArray loss, ConstArray lse,
-                          const Contrastive& x, Workspace workspace) {
-  contrastive_table().backward(dquery, dkey, dtemperature, dloss, loss, lse, x, workspace);
+void contrastive_backward(const ContrastiveGradients& d, ConstArray dloss, ConstArray loss, ConstArray lse, const Contrastive& x,
+                          Workspace workspace) {
+  contrastive_table().backward(d, dloss, loss, lse, x, workspace);
 }
 
 std::size_t contrastive_double_backward_workspace_bytes(const Contrastive& x) {
   return contrastive_table().double_backward_workspace_bytes(x);
 }
 
-void contrastive_double_backward(Array ddloss, Array ddquery, Array ddkey, Array ddtemperature, ConstArray u, ConstArray v, ConstArray w,
-                                 ConstArray dloss, ConstArray loss, ConstArray lse, const Contrastive& x, Workspace workspace) {
-  contrastive_table().double_backward(ddloss, ddquery, ddkey, ddtemperature, u, v, w, dloss, loss, lse, x, workspace);
+void contrastive_double_backward(Array ddloss, const ContrastiveGradients& dd, const ContrastiveCotangents& u, ConstArray dloss,
+                                 ConstArray loss, ConstArray lse, const Contrastive& x, Workspace workspace) {
+  contrastive_table().double_backward(ddloss, dd, u, dloss, loss, lse, x, workspace);
 }
 
 namespace {
 
-/// The mask as rows of bytes; `anchor` of a column looks down it.
 struct Mask {
   const bool* allowed;
   std::int64_t rows, columns;
@@ -45,7 +44,7 @@ struct Mask {
 }  // namespace
 
 std::int64_t unreachable_positive(const Contrastive& x) {
-  if (!x.mask) return -1;
+  if (!x.mask || x.form == ContrastiveForm::queue) return -1;  // a queue's mask is about negatives only
   const Mask mask{x.mask.as<bool>(), (*x.mask.shape)[0], (*x.mask.shape)[1]};
   const bool symmetric = x.form == ContrastiveForm::symmetric;
   std::int64_t column_anchor = -1;

@@ -7,7 +7,8 @@
 //   by dloss:   e_i = sum over negatives of p_ij (t_ij - t_i,positive)                                     (first sweep)
 //   by query:   (b W + r G) key + b G v,   by key: (b W + r G)^T query + b G^T u                           (second sweep)
 //   by b:       sum_ij W_ij c_ij + G_ij X_ij + (dr / db) G_ij c_ij,   by temperature: -b^2 times that
-// Since the mean is t_i,positive + e_i, a positive pair has W = -g_i exp(-loss_i) e_i: nothing cancels when the pairs are aligned.
+// Since the mean is t_i,positive + e_i, a positive pair has W = -g_i exp(-loss_i) e_i: nothing cancels when the pairs are aligned. The
+// positives of a queue are in no tile; they have the same formulas, row by row.
 
 #include <math.h>
 
@@ -22,15 +23,16 @@ using namespace contrast;
 template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 96 : 48;  // two tiles and six operands stay below 1 MiB
 
 template <class T> struct Inputs {
-  const T *u, *v;               // either may be null
+  const T *u, *v, *v_positive;  // any may be null
   const T *dloss, *loss, *lse;  // of all anchors
   T r, dr;                      // weight of c in t, and its derivative by b
 };
 
 template <class T> struct Outputs {
-  T *ddloss, *ddquery, *ddkey;    // the latter two may be null
-  T *row_centre, *column_centre;  // per anchor of a side: t of the positive, then the mean of t
-  double* by_beta;                // per row: its share of the derivative by b
+  T* ddloss;
+  T *ddquery, *ddkey, *ddpositive, *ddtemperature;  // any may be null
+  T *row_centre, *column_centre;                    // per anchor of a side: t of the positive, then the mean of t
+  double* by_beta;                                  // per row: its share of the derivative by b
 };
 
 /// The anchors of a tile's rows or columns: padded to whole vectors.
@@ -187,22 +189,43 @@ template <class T> void add_gradients(Scratch<T>& s, const Tile& t, const Proble
   if (out.ddkey && in.u) add_columns(out.ddkey, s.cross, s.stride, t, in.u, x.dim, s.u);
 }
 
-template <class T> T inner_product(const T* a, const T* b, Index n) {
-  double sum = 0;
-  for (Index d = 0; d < n; ++d) sum += double(a[d]) * double(b[d]);
-  return T(sum);
-}
+/// c, X and t of a pair (i, j) outside the tiles, positive or not: v is the cotangent of the key.
+template <class T> struct SinglePair {
+  T score, cross;
+  SinglePair(const Problem<T>& x, const Inputs<T>& in, Index i, const T* key, const T* v)
+      : score(inner_product(x.query + i * x.dim, key, x.dim)),
+        cross((in.u ? inner_product(in.u + i * x.dim, key, x.dim) : T(0)) + (v ? inner_product(x.query + i * x.dim, v, x.dim) : T(0))) {}
+  T t(const Problem<T>& x, const Inputs<T>& in) const { return x.beta * cross + in.r * score; }
+};
 
 /// centre = t of the positive, by both of its anchors.
 template <class T> void find_positive_values(const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
+  const auto row = [&](const T* matrix, Index j) { return matrix ? matrix + j * x.dim : nullptr; };
   for (Index i = 0; i < x.rows; ++i) {
-    const Index j = x.positive_of(i), d = x.dim;
+    if (x.positive) {
+      out.row_centre[i] = SinglePair<T>(x, in, i, row(x.positive, i), row(in.v_positive, i)).t(x, in);
+      continue;
+    }
+    const Index j = x.positive_of(i);
     if (j < 0 || j >= x.columns) continue;
-    T value = in.r * inner_product(x.query + i * d, x.key + j * d, d);
-    if (in.u) value += x.beta * inner_product(in.u + i * d, x.key + j * d, d);
-    if (in.v) value += x.beta * inner_product(x.query + i * d, in.v + j * d, d);
-    out.row_centre[i] = value;
-    if (x.columns_are_anchors()) out.column_centre[j] = value;
+    out.row_centre[i] = SinglePair<T>(x, in, i, row(x.key, j), row(in.v, j)).t(x, in);
+    if (x.columns_are_anchors()) out.column_centre[j] = out.row_centre[i];
+  }
+}
+
+/// The positives of a queue: what weigh_positives and add_gradients do for a pair of a tile.
+template <class T> void add_queue_positives(const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
+  const Index n = x.dim;
+  for (Index i = 0; i < x.rows; ++i) {
+    const T *const query = x.query + i * n, *const key = x.positive + i * n, *const v = in.v_positive ? in.v_positive + i * n : nullptr;
+    const SinglePair<T> pair(x, in, i, key, v);
+    const Weights sum = positive_weights(in, out, i);
+    out.by_beta[i] += (sum.w + double(in.dr) * sum.g) * double(pair.score) + sum.g * double(pair.cross);
+    const T a = T(double(x.beta) * sum.w + double(in.r) * sum.g), b = T(double(x.beta) * sum.g);
+    if (out.ddquery) add_scaled(out.ddquery + i * n, key, n, a);
+    if (out.ddquery && v) add_scaled(out.ddquery + i * n, v, n, b);
+    if (out.ddpositive) add_scaled(out.ddpositive + i * n, query, n, a);
+    if (out.ddpositive && in.u) add_scaled(out.ddpositive + i * n, in.u + i * n, n, b);
   }
 }
 
@@ -227,24 +250,25 @@ template <class T> struct Layout {
   }
 };
 
-template <class T>
-void run(Outputs<T> out, T* ddtemperature, const Inputs<T>& in, const Contrastive& operands, const Problem<T>& x, Workspace workspace) {
+template <class T> void run(Outputs<T> out, const Inputs<T>& in, const Contrastive& operands, const Problem<T>& x, Workspace workspace) {
   const Layout<T> l(operands, workspace.data);
   out.row_centre = l.row_centre, out.column_centre = l.column_centre, out.by_beta = l.by_beta;
   clear(out.ddloss, x.anchors());
   clear(out.by_beta, x.rows);
   clear(out.ddquery, x.rows * x.dim);
-  if (out.ddkey != out.ddquery) clear(out.ddkey, x.columns * x.dim);
+  clear(out.ddpositive, x.rows * x.dim);
+  if (!x.triangle()) clear(out.ddkey, x.columns * x.dim);
   const Workers workers = workers_of(workspace, l.shared, l.worker, l.rounds);
   const auto scratch = [&](Carver& carver) { return take_scratch<T>(carver, l.rounds, x.dim); };
   find_positive_values(x, in, out);
   for_each_tile(l.rounds, workers, scratch, [&](Scratch<T>& s, const Tile& t) { sum_deviations(s, t, x, in, out); });
   find_means(x, out);
   for_each_tile(l.rounds, workers, scratch, [&](Scratch<T>& s, const Tile& t) { add_gradients(s, t, x, in, out); });
-  if (!ddtemperature) return;
+  if (x.positive) add_queue_positives(x, in, out);
+  if (!out.ddtemperature) return;
   double by_beta = 0;
   for (Index i = 0; i < x.rows; ++i) by_beta += out.by_beta[i];
-  *ddtemperature = T(-double(x.beta) * double(x.beta) * by_beta);
+  *out.ddtemperature = T(-double(x.beta) * double(x.beta) * by_beta);
 }
 
 }  // namespace
@@ -258,19 +282,19 @@ std::size_t contrastive_double_backward_workspace_bytes(const Contrastive& x) {
   return bytes;
 }
 
-void contrastive_double_backward(Array ddloss, Array ddquery, Array ddkey, Array ddtemperature, ConstArray u, ConstArray v, ConstArray w,
-                                 ConstArray dloss, ConstArray loss, ConstArray lse, const Contrastive& operands, Workspace workspace) {
+void contrastive_double_backward(Array ddloss, const ContrastiveGradients& dd, const ContrastiveCotangents& u, ConstArray dloss,
+                                 ConstArray loss, ConstArray lse, const Contrastive& operands, Workspace workspace) {
   with_floating(operands.query.dtype, [&](auto zero) {
     using T = decltype(zero);
-    const auto output = [](Array a) { return a.data ? a.as<T>() : nullptr; };
-    const auto input = [](ConstArray a) { return a ? a.as<T>() : nullptr; };
     const Problem<T> x(operands);
-    const T dtemperature = w ? *w.as<T>() : T(0);
-    Inputs<T> in{
-        input(u), input(v), dloss.as<T>(), loss.as<T>(), lse.as<T>(), -dtemperature * x.beta * x.beta, T(-2) * dtemperature * x.beta};
-    Outputs<T> out{output(ddloss), output(ddquery), output(ddkey), nullptr, nullptr, nullptr};
+    const T w = u.temperature ? *u.temperature.as<T>() : T(0);
+    Inputs<T> in{optional<T>(u.query), optional<T>(u.key), optional<T>(u.positive), dloss.as<T>(),
+                 loss.as<T>(),         lse.as<T>(),        -w * x.beta * x.beta,    T(-2) * w * x.beta};
+    Outputs<T> out{
+        ddloss.as<T>(), optional<T>(dd.query), optional<T>(dd.key), optional<T>(dd.positive), optional<T>(dd.temperature), nullptr, nullptr,
+        nullptr};
     if (x.triangle()) in.v = in.u, out.ddkey = out.ddquery;
-    run<T>(out, output(ddtemperature), in, operands, x, workspace);
+    run<T>(out, in, operands, x, workspace);
   });
 }
 

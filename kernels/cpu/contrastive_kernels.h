@@ -6,10 +6,10 @@
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 
 std::size_t contrastive_backward_workspace_bytes(const Contrastive& x);
-void contrastive_backward(Array dquery, Array dkey, Array dtemperature, ConstArray dloss, ConstArray loss, ConstArray lse,
-                          const Contrastive& x, Workspace workspace);
+void contrastive_backward(const ContrastiveGradients& d, ConstArray dloss, ConstArray loss, ConstArray lse, const Contrastive& x,
+                          Workspace workspace);
 std::size_t contrastive_double_backward_workspace_bytes(const Contrastive& x);
-void contrastive_double_backward(Array ddloss, Array ddquery, Array ddkey, Array ddtemperature, ConstArray u, ConstArray v, ConstArray w,
-                                 ConstArray dloss, ConstArray loss, ConstArray lse, const Contrastive& x, Workspace workspace);
+void contrastive_double_backward(Array ddloss, const ContrastiveGradients& dd, const ContrastiveCotangents& u, ConstArray dloss,
+                                 ConstArray loss, ConstArray lse, const Contrastive& x, Workspace workspace);
 
 }  // namespace gradus::inline v0::cpu::GRADUS_ISA

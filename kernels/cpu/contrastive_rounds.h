@@ -23,12 +23,16 @@ GRADUS_INLINE constexpr Index round_up(Index n, Index step) { return (n + step -
 
 template <class T> inline constexpr T kInfinity = static_cast<T>(__builtin_inf());
 
+template <class T> GRADUS_INLINE T* optional(const Array& a) { return a.data ? a.as<T>() : nullptr; }
+template <class T> GRADUS_INLINE const T* optional(const ConstArray& a) { return a ? a.as<T>() : nullptr; }
+
 /// The operands, typed.
 template <class T> struct Problem {
   ContrastiveForm form;
   Index rows, columns, dim;
   const T *query, *key;
-  const Index* positive_index;
+  const Index* positive_index;  // key_set
+  const T* positive;            // queue
   const bool* mask;
   T beta;  // 1 / temperature
 
@@ -39,20 +43,21 @@ template <class T> struct Problem {
         dim((*x.query.shape)[1]),
         query(x.query.as<T>()),
         key(x.key.as<T>()),
-        positive_index(x.positive_index ? x.positive_index.as<Index>() : nullptr),
-        mask(x.mask ? x.mask.as<bool>() : nullptr),
+        positive_index(optional<Index>(x.positive_index)),
+        positive(optional<T>(x.positive)),
+        mask(optional<bool>(x.mask)),
         beta(T(1) / *x.temperature.as<T>()) {}
 
   GRADUS_INLINE bool triangle() const { return form == ContrastiveForm::nt_xent; }
-  GRADUS_INLINE bool columns_are_anchors() const { return form != ContrastiveForm::key_set; }
+  GRADUS_INLINE bool columns_are_anchors() const { return form == ContrastiveForm::symmetric || form == ContrastiveForm::nt_xent; }
   /// Where the columns' anchors begin among all anchors.
   GRADUS_INLINE Index first_column_anchor() const { return form == ContrastiveForm::symmetric ? rows : 0; }
   GRADUS_INLINE Index anchors() const { return form == ContrastiveForm::symmetric ? rows + columns : rows; }
-  /// The column of row i's positive among the pairs that are visited, -1 for the second half of NT-Xent.
+  /// The column of row i's positive among the pairs that are visited; -1 for a queue and for the second half of NT-Xent.
   GRADUS_INLINE Index positive_of(Index i) const {
     if (form == ContrastiveForm::key_set) return positive_index[i];
     if (form == ContrastiveForm::symmetric) return i;
-    return i < rows / 2 ? i + rows / 2 : -1;
+    return triangle() && i < rows / 2 ? i + rows / 2 : -1;
   }
 };
 

@@ -108,6 +108,22 @@ template <class T> void add_columns(T* dy, const T* tile, Index ld, const Tile& 
   }
 }
 
+/// <a, b>
+template <class T> T inner_product(const T* a, const T* b, Index n) {
+  Vec<T> sum(T(0));
+  Index d = 0;
+  for (; d + Vec<T>::W <= n; d += Vec<T>::W) sum = fma(Vec<T>::load(a + d), Vec<T>::load(b + d), sum);
+  if (d < n) sum = fma(load_partial(a + d, n - d, T(0)), load_partial(b + d, n - d, T(0)), sum);
+  return sum_lanes(sum);
+}
+
+/// y += scale x
+template <class T> void add_scaled(T* y, const T* x, Index n, T scale) {
+  Index d = 0;
+  for (; d + Vec<T>::W <= n; d += Vec<T>::W) fma(Vec<T>(scale), Vec<T>::load(x + d), Vec<T>::load(y + d)).store(y + d);
+  for (; d < n; ++d) y[d] += scale * x[d];
+}
+
 /// f(i, j) for the positives of the tile, by their places in it.
 template <class T, class F> GRADUS_INLINE void for_each_positive(const Problem<T>& x, const Tile& t, const F& f) {
   for (Index i = 0; i < t.m; ++i) {

@@ -21,14 +21,10 @@ template <class T> struct Output {
   }
 };
 
-/// A panel's pixels: runs of neighbours in one output row.
-template <class T> struct Runs {
-  struct Run {
-    Size source;  // of the first pixel, in the band
-    int lane;     // of the panel
-    int vectors;  // that cover it; the last may pass its end, where the next run follows
-  };
-  Run run[kPanel<T>];
+/// The vectors that gather a panel's pixels: one or two for each run of neighbours in an output row.
+template <class T> struct Gather {
+  Size from[kPanel<T>];  // in the band
+  int to[kPanel<T>];     // lane of the panel
   int count = 0;
 };
 
@@ -51,52 +47,51 @@ template <class T> class PixelColumns {
   }
 
   ColumnPanel<T> panel(Size j, Size columns, Size, Size kc, T* buffer) const {
-    const Runs<T> runs = runs_of(j, columns);
-    if (band_.limit()) pack<true>(buffer, runs, columns, kc);
-    else pack<false>(buffer, runs, columns, kc);
+    const Gather<T> gather = gather_of(j, columns);
+    switch (gather.count) {
+      case 1: pack<1>(buffer, gather, kc); break;
+      case 2: pack<2>(buffer, gather, kc); break;
+      case 3: pack<3>(buffer, gather, kc); break;
+      case 4: pack<4>(buffer, gather, kc); break;
+      case 5: pack<5>(buffer, gather, kc); break;
+      default: pack<0>(buffer, gather, kc);
+    }
     return {buffer, kPanel<T>};
   }
 
  private:
-  Runs<T> runs_of(Size j, Size columns) const {
-    constexpr int W = Vec<T>::W;
+  Gather<T> gather_of(Size j, Size columns) const {
     const Size width = c_.w.out, image_pixels = chunk_.rows * width;
     Size image = j / image_pixels, row = j % image_pixels / width, column = j % width;
-    Runs<T> runs;
+    Gather<T> gather;
     for (Size lane = 0; lane < columns;) {
       const Size length = smaller(width - column, columns - lane);
-      runs.run[runs.count++] = {image * band_.image_stride() + row * band_.row_stride() + column, int(lane), int(blocks_of(length, W))};
+      const Size from = image * band_.image_stride() + row * band_.row_stride() + column;
+      for (Size i = 0; i < length; i += Vec<T>::W, ++gather.count)
+        gather.from[gather.count] = from + i, gather.to[gather.count] = int(lane + i);
       lane += length, column = 0;
       if (++row == chunk_.rows) row = 0, ++image;
     }
-    return runs;
+    return gather;
   }
 
-  /// Rows in order, runs in order: what a run's last vector writes past its end is overwritten by the next run, or the next row.
-  template <bool Guarded> void pack(T* buffer, const Runs<T>& runs, Size columns, Size kc) const {
-    constexpr int W = Vec<T>::W;
-    const T *data = band_.data(), *limit = band_.limit();
+  /// Vectors in order: what one writes past the end of its run is overwritten by the next, in this row of the panel or the one after it.
+  template <int Count> void pack(T* buffer, const Gather<T>& gather, Size kc) const {
+    const T* data = band_.data();
     for (Size p = 0; p < kc; ++p, buffer += kPanel<T>) {
       const T* x = data + offsets_[p];
-      for (int r = 0; r < runs.count; ++r) {
-        const T* from = x + runs.run[r].source;
-        T* to = buffer + runs.run[r].lane;
-        for (int v = 0; v < runs.run[r].vectors; ++v, from += W, to += W) {
-          if (Guarded && from >= limit) {
-            for (Size i = 0; i < W && from + i < limit + W - 1; ++i) to[i] = from[i];
-          } else {
-            Vec<T>::load(from).store(to);
-          }
-        }
+      if constexpr (Count > 0 && Count <= kPanel<T>) {
+        GRADUS_UNROLL for (int v = 0; v < Count; ++v) Vec<T>::load(x + gather.from[v]).store(buffer + gather.to[v]);
+      } else {
+        for (int v = 0; v < gather.count; ++v) Vec<T>::load(x + gather.from[v]).store(buffer + gather.to[v]);
       }
     }
-    (void)columns;
   }
 
   const Correlation& c_;
   const Chunk& chunk_;
   Band<T>& band_;
-  Size offsets_[kGemmDepth];
+  Size offsets_[kMaxDepth];
 };
 
 /// c of a correlation: a tile's columns are pixels, which may lie apart, in several rows or images.
@@ -178,12 +173,14 @@ template <class T, class A> void correlate(const Correlation& c, const Chunk& ch
   const PixelOutput<T> y(c, chunk, out, bias);
   alignas(64) T panel[kPackedPanel<T>];
   const Size pixels = chunk.images * chunk.rows * c.w.out;
-  BlockedProduct<T, A, PixelColumns<T>, PixelOutput<T>>{rows, pixels, c.channels * c.taps(), a, b, y, {a_scratch, panel}}.run();
+  BlockedProduct<T, A, PixelColumns<T>, PixelOutput<T>>{rows, pixels, c.channels * c.taps(), a,
+                                                        b,    y,      {a_scratch, panel},    even_depth(c.channels * c.taps())}
+      .run();
 }
 
 // Forward.
 
-Correlation forward_correlation(const Conv2d& v) {
+Correlation forward_correlation(const Conv2dShape& v) {
   return {v.n,
           v.c / v.groups,
           v.c * v.h * v.w,
@@ -191,13 +188,13 @@ Correlation forward_correlation(const Conv2d& v) {
           {v.w, v.out_w, v.stride_w, v.s, -v.pad_w, false}};
 }
 
-template <class T> std::size_t forward_workspace(const Conv2d& v) {
+template <class T> std::size_t forward_workspace(const Conv2dShape& v) {
   const Correlation c = forward_correlation(v);
   const Chunks chunks(c, channels_of_block(c));
   return sizeof(T) * band_size<T>(c, chunks, channels_of_block(c)) * slots_for(chunks.count * v.groups);
 }
 
-template <class T> void forward(const Conv2d& v, T* y, const T* x, const T* w, const T* bias, T* scratch) {
+template <class T> void forward(const Conv2dShape& v, T* y, const T* x, const T* w, const T* bias, T* scratch) {
   const Correlation c = forward_correlation(v);
   const Chunks chunks(c, channels_of_block(c));
   const Size band = band_size<T>(c, chunks, channels_of_block(c)), rows = v.k / v.groups, depth = c.channels * c.taps();
@@ -228,7 +225,7 @@ struct Phase {
   PhaseAxis h, w;
   Correlation c;
 
-  GRADUS_INLINE Phase(const Conv2d& v, Size index)
+  GRADUS_INLINE Phase(const Conv2dShape& v, Size index)
       : h(phase_axis(index / v.stride_w, v.h, v.out_h, v.r, v.stride_h, v.pad_h)),
         w(phase_axis(index % v.stride_w, v.w, v.out_w, v.s, v.stride_w, v.pad_w)),
         c{v.n, v.k / v.groups, v.k * v.out_h * v.out_w, h.axis, w.axis} {
@@ -241,14 +238,14 @@ template <class T> Size phase_band(const Phase& p) {
 }
 
 /// Scratch of one thread, in elements: the largest phase's band, then packed weights.
-template <class T> Size input_grad_band(const Conv2d& v) {
+template <class T> Size input_grad_band(const Conv2dShape& v) {
   Size most = 0;
   for (Size i = 0; i < v.stride_h * v.stride_w; ++i) most = larger(most, phase_band<T>(Phase(v, i)));
   return most;
 }
-template <class T> Size input_grad_scratch(const Conv2d& v) { return input_grad_band<T>(v) + blocks_of(kPackedRows, 16) * 16; }
+template <class T> Size input_grad_scratch(const Conv2dShape& v) { return input_grad_band<T>(v) + blocks_of(kPackedRows, 16) * 16; }
 
-Size input_grad_chunks(const Conv2d& v) {
+Size input_grad_chunks(const Conv2dShape& v) {
   Size count = 0;
   for (Size i = 0; i < v.stride_h * v.stride_w; ++i) {
     const Phase p(v, i);
@@ -257,12 +254,12 @@ Size input_grad_chunks(const Conv2d& v) {
   return count;
 }
 
-template <class T> std::size_t input_grad_workspace(const Conv2d& v) {
+template <class T> std::size_t input_grad_workspace(const Conv2dShape& v) {
   return sizeof(T) * input_grad_scratch<T>(v) * slots_for(input_grad_chunks(v));
 }
 
 template <class T>
-void input_grad_chunk(const Conv2d& v, const Phase& p, Size index, Size phase, T* dx, const T* dy, const T* w, T* scratch) {
+void input_grad_chunk(const Conv2dShape& v, const Phase& p, Size index, Size phase, T* dx, const T* dy, const T* w, T* scratch) {
   const Chunks chunks(p.c, channels_of_block(p.c));
   const Size g = index / chunks.count, rows = v.c / v.groups, kernel = v.r * v.s;
   const Output<T> out{dx + g * rows * v.h * v.w, v.c * v.h * v.w, v.h * v.w,          v.w,
@@ -273,7 +270,7 @@ void input_grad_chunk(const Conv2d& v, const Phase& p, Size index, Size phase, T
             static_cast<const T*>(nullptr), scratch, scratch + input_grad_band<T>(v));
 }
 
-template <class T> void input_grad(const Conv2d& v, T* dx, const T* dy, const T* w, T* scratch) {
+template <class T> void input_grad(const Conv2dShape& v, T* dx, const T* dy, const T* w, T* scratch) {
   parallel_with_slots(input_grad_chunks(v), [&](Size index, Size slot) {
     for (Size i = 0; i < v.stride_h * v.stride_w; ++i) {
       const Phase p(v, i);
@@ -330,8 +327,7 @@ template <class T> class WindowColumns {
       const Size pair = j + smaller(lane, columns - 1);  // columns that do not exist repeat the last
       offsets[lane] = pair / taps * band_.channel_stride() + band_.tap_offset(pair % taps);
     }
-    if (band_.limit()) pack<true>(buffer, offsets);
-    else pack<false>(buffer, offsets);
+    pack(buffer, offsets);
     return {buffer, kPanel<T>};
   }
 
@@ -341,30 +337,25 @@ template <class T> class WindowColumns {
   };
 
   /// W pixels by W pairs at a time, transposed. Runs in order: rows that pass a run's end are overwritten by the next.
-  template <bool Guarded> void pack(T* buffer, const Size* offsets) const {
+  void pack(T* buffer, const Size* offsets) const {
     constexpr int W = Vec<T>::W;
     for (int r = 0; r < count_; ++r) {
       const T* x = band_.data() + runs_[r].source;
       for (Size p = 0; p < runs_[r].length; p += W)
         for (int half = 0; half < 2; ++half) {
           Vec<T> v[W];
-          GRADUS_UNROLL for (int i = 0; i < W; ++i) v[i] = load<Guarded>(x + offsets[half * W + i] + p);
+          GRADUS_UNROLL for (int i = 0; i < W; ++i) v[i] = Vec<T>::load(x + offsets[half * W + i] + p);
           transpose(v);
           GRADUS_UNROLL for (int i = 0; i < W; ++i) v[i].store(buffer + (p + i) * kPanel<T> + half * W);
         }
       buffer += runs_[r].length * kPanel<T>;
     }
   }
-  template <bool Guarded> GRADUS_INLINE Vec<T> load(const T* x) const {
-    constexpr int W = Vec<T>::W;
-    if (!Guarded || x < band_.limit()) return Vec<T>::load(x);
-    return load_first(x, larger(0, band_.limit() + (W - 1) - x));
-  }
 
   const Correlation& c_;
   const Chunk& chunk_;
   const Band<T>& band_;
-  Run runs_[kGemmDepth];
+  Run runs_[kMaxDepth];
   int count_ = 0;
 };
 
@@ -384,7 +375,7 @@ struct WeightPlan {
   Chunks chunks;
   Size segments, weights;
 
-  GRADUS_INLINE explicit WeightPlan(const Conv2d& v)
+  GRADUS_INLINE explicit WeightPlan(const Conv2dShape& v)
       : c(forward_correlation(v)),
         channel_block(smaller(larger(1, c.channels), 64)),
         channel_blocks(blocks_of(c.channels, channel_block)),
@@ -393,7 +384,7 @@ struct WeightPlan {
     // Small filters have few tiles to share among threads: up to 8 segments, with at most 2 MiB of f32 for their partial sums.
     segments = larger(1, smaller(smaller(8, (512 << 10) / larger(1, weights)), chunks.count));
   }
-  GRADUS_INLINE Size tasks(const Conv2d& v) const { return segments * v.groups * channel_blocks; }
+  GRADUS_INLINE Size tasks(const Conv2dShape& v) const { return segments * v.groups * channel_blocks; }
 };
 
 template <class T> Size weight_grad_scratch(const WeightPlan& plan) {  // of one thread
@@ -401,12 +392,12 @@ template <class T> Size weight_grad_scratch(const WeightPlan& plan) {  // of one
 }
 Size partial_size(const WeightPlan& plan) { return blocks_of((plan.segments - 1) * plan.weights, 16) * 16; }
 
-template <class T> std::size_t weight_grad_workspace(const Conv2d& v) {
+template <class T> std::size_t weight_grad_workspace(const Conv2dShape& v) {
   const WeightPlan plan(v);
   return sizeof(T) * (partial_size(plan) + weight_grad_scratch<T>(plan) * slots_for(plan.tasks(v)));
 }
 
-template <class T> void weight_grad_chunk(const WeightPlan& plan, const Conv2d& v, const Chunk& chunk, Size g, Size channel, T* dw,
+template <class T> void weight_grad_chunk(const WeightPlan& plan, const Conv2dShape& v, const Chunk& chunk, Size g, Size channel, T* dw,
                                           const T* x, const T* dy, bool accumulate, T* scratch) {
   const Size rows = v.k / v.groups, channels = smaller(plan.channel_block, plan.c.channels - channel),
              depth = plan.c.channels * plan.c.taps();
@@ -423,7 +414,7 @@ template <class T> void weight_grad_chunk(const WeightPlan& plan, const Conv2d& 
       .run();
 }
 
-template <class T> void weight_grad(const Conv2d& v, T* dw, const T* x, const T* dy, T* scratch) {
+template <class T> void weight_grad(const Conv2dShape& v, T* dw, const T* x, const T* dy, T* scratch) {
   const WeightPlan plan(v);
   if (plan.chunks.count == 0) {
     for (Size i = 0; i < plan.weights; ++i) dw[i] = T(0);
@@ -446,30 +437,30 @@ template <class T> void weight_grad(const Conv2d& v, T* dw, const T* x, const T*
 
 template <class F> GRADUS_INLINE void with_type(DType dtype, const F& f) { dtype == DType::f32 ? f(float{}) : f(double{}); }
 
-std::size_t conv2d_workspace_bytes(DType dtype, const Conv2d& v) {
+std::size_t conv2d_workspace_bytes(DType dtype, const Conv2dShape& v) {
   return dtype == DType::f32 ? forward_workspace<float>(v) : forward_workspace<double>(v);
 }
-void conv2d(Array y, ConstArray x, ConstArray w, ConstArray bias, const Conv2d& v, Workspace ws) {
+void conv2d(Array y, ConstArray x, ConstArray w, ConstArray bias, const Conv2dShape& v, Workspace ws) {
   GRADUS_ASSERT(ws.bytes >= conv2d_workspace_bytes(y.dtype, v));
   with_type(y.dtype, [&](auto t) {
     using T = decltype(t);
     forward(v, y.as<T>(), x.as<T>(), w.as<T>(), bias ? bias.as<T>() : nullptr, static_cast<T*>(ws.data));
   });
 }
-std::size_t conv2d_input_grad_workspace_bytes(DType dtype, const Conv2d& v) {
+std::size_t conv2d_input_grad_workspace_bytes(DType dtype, const Conv2dShape& v) {
   return dtype == DType::f32 ? input_grad_workspace<float>(v) : input_grad_workspace<double>(v);
 }
-void conv2d_input_grad(Array dx, ConstArray dy, ConstArray w, const Conv2d& v, Workspace ws) {
+void conv2d_input_grad(Array dx, ConstArray dy, ConstArray w, const Conv2dShape& v, Workspace ws) {
   GRADUS_ASSERT(ws.bytes >= conv2d_input_grad_workspace_bytes(dx.dtype, v));
   with_type(dx.dtype, [&](auto t) {
     using T = decltype(t);
     input_grad(v, dx.as<T>(), dy.as<T>(), w.as<T>(), static_cast<T*>(ws.data));
   });
 }
-std::size_t conv2d_weight_grad_workspace_bytes(DType dtype, const Conv2d& v) {
+std::size_t conv2d_weight_grad_workspace_bytes(DType dtype, const Conv2dShape& v) {
   return dtype == DType::f32 ? weight_grad_workspace<float>(v) : weight_grad_workspace<double>(v);
 }
-void conv2d_weight_grad(Array dw, ConstArray x, ConstArray dy, const Conv2d& v, Workspace ws) {
+void conv2d_weight_grad(Array dw, ConstArray x, ConstArray dy, const Conv2dShape& v, Workspace ws) {
   GRADUS_ASSERT(ws.bytes >= conv2d_weight_grad_workspace_bytes(dw.dtype, v));
   with_type(dw.dtype, [&](auto t) {
     using T = decltype(t);

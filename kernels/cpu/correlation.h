@@ -51,8 +51,11 @@ struct BandLayout {
         channel_stride(images * image_rows * phases * width) {}
 };
 
-/// Channels that a block of kGemmDepth (channel, tap) pairs touches.
-GRADUS_INLINE Size channels_of_block(const Correlation& c) { return smaller(c.channels, (kGemmDepth - 1) / larger(1, c.taps()) + 2); }
+/// Depth of the blocks of a convolution's sums: equal blocks of at most kMaxDepth, so that 32 channels of a 3x3 kernel are one block.
+GRADUS_INLINE Size even_depth(Size depth) { return depth == 0 ? 1 : blocks_of(depth, blocks_of(depth, kMaxDepth)); }
+
+/// Channels that a block of kMaxDepth (channel, tap) pairs touches.
+GRADUS_INLINE Size channels_of_block(const Correlation& c) { return smaller(c.channels, (kMaxDepth - 1) / larger(1, c.taps()) + 2); }
 
 /// Chunks of a correlation: fixed by its shape.
 struct Chunks {
@@ -92,10 +95,11 @@ template <class T> GRADUS_INLINE void copy_row(T* y, const T* x, Size n, Size in
 /// data[channel * channel_stride + image * image_stride + row * row_stride + column + tap_offset(t)].
 template <class T> class Band {
  public:
-  /// `source` is channel 0 of image 0 of this group. Where nothing is padded and the step is 1, the source itself is the band.
+  /// `source` is channel 0 of image 0 of this group. Where nothing is padded and the step is 1, the source itself is the band; not at its
+  /// very end, since a vector may read past the last pixel.
   Band(const Correlation& c, const Chunk& chunk, const T* source, T* scratch)
       : c_(c), chunk_(chunk), layout_(c, chunk.images, chunk.rows), source_(source + chunk.image * c.image_stride), scratch_(scratch) {
-    direct_ = c.w.step == 1 && c.h.inside() && c.w.inside();
+    direct_ = c.w.step == 1 && c.h.inside() && c.w.inside() && last_pixel() + Vec<T>::W <= end_of_source();
   }
 
   /// Makes channels [first, last) readable.
@@ -117,17 +121,16 @@ template <class T> class Band {
     if (direct_) return row * c_.w.in + column;
     return row * row_elements() + column % c_.w.step * layout_.width + column / c_.w.step;
   }
-  /// A vector that begins at or after this address may pass the end of the source; null if that cannot happen.
-  GRADUS_INLINE const T* limit() const {
-    if (!direct_) return nullptr;
-    const Size end =
-        (c_.images - 1 - chunk_.image) * c_.image_stride + c_.channels * plane();  // relative to this group's part of the image
-    return source_ + end - Vec<T>::W + 1;
-  }
 
  private:
   GRADUS_INLINE Size plane() const { return c_.h.in * c_.w.in; }
   GRADUS_INLINE Size row_elements() const { return layout_.phases * layout_.width; }
+  GRADUS_INLINE Size last_pixel() const {
+    const Size row = (chunk_.row + chunk_.rows - 1) * c_.h.step + c_.h.lowest + c_.h.taps - 1;
+    const Size column = c_.w.out - 1 + c_.w.lowest + c_.w.taps - 1;
+    return (chunk_.image + chunk_.images - 1) * c_.image_stride + (c_.channels - 1) * plane() + row * c_.w.in + column;
+  }
+  GRADUS_INLINE Size end_of_source() const { return (c_.images - 1) * c_.image_stride + c_.channels * plane(); }
   GRADUS_INLINE Size origin() const { return (chunk_.row * c_.h.step + c_.h.lowest) * c_.w.in + c_.w.lowest; }
 
   void load_row(T* y, Size channel, Size image, Size row) const {

@@ -21,6 +21,8 @@
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 
 inline constexpr std::int64_t kTileRows = 6;
+inline constexpr std::int64_t kMaxDepth =
+    320;  // of a block of k: a panel of b is then 20 KiB, with the rows of a it still fits a 32 KiB L1
 inline constexpr std::int64_t kRowBlock = 192;                            // 192 x 256 f32 is 192 KiB: fits a 256 KiB L2
 template <class T> inline constexpr std::int64_t kPanel = 2 * Vec<T>::W;  // columns of a packed panel of b
 template <class T> inline constexpr std::int64_t kWidePanel = 4 * Vec<T>::W;
@@ -208,9 +210,9 @@ template <class T> struct PackBuffers {
   T* a;
   T* b;
 };
-inline constexpr std::int64_t kPackedTile = kTileRows * kGemmDepth;
+inline constexpr std::int64_t kPackedTile = kTileRows * kMaxDepth;
 inline constexpr std::int64_t kPackedRows = kMaxTiles * kPackedTile + 8;  // a packed tile may spill one vector
-template <class T> inline constexpr std::int64_t kPackedPanel = kPanel<T>* kGemmDepth + Vec<T>::W;
+template <class T> inline constexpr std::int64_t kPackedPanel = kPanel<T>* kMaxDepth + Vec<T>::W;
 
 /// c = a b, m x n with depth k, blocked, on this thread. Small classes say what the operands are:
 ///   RowPanel<T> A::panel(i, rows, k0, kc, buffer)        rows [i, i + rows) of a over [k0, k0 + kc), in place or packed into the buffer
@@ -223,6 +225,7 @@ template <class T, class A, class B, class C> struct BlockedProduct {
   B& b;
   const C& c;
   PackBuffers<T> buffers;
+  std::int64_t depth = kGemmDepth;  // of a block of k, at most kMaxDepth
 
   void run() const {
     const std::int64_t block = keeps_b() ? kColumnBlock<T> : n;
@@ -235,7 +238,7 @@ template <class T, class A, class B, class C> struct BlockedProduct {
   void column_block(std::int64_t j0, std::int64_t j_end) const {
     std::int64_t k0 = 0;
     do {  // once for k = 0, too: an empty sum is stored
-      const std::int64_t kc = smaller(k - k0, kGemmDepth);
+      const std::int64_t kc = smaller(k - k0, depth);
       b.begin(k0, kc);
       for (std::int64_t i = 0; i < m; i += kRowBlock) row_block(i, smaller(m, i + kRowBlock), j0, j_end, k0, kc);
       k0 += kc;
@@ -250,7 +253,7 @@ template <class T, class A, class B, class C> struct BlockedProduct {
       tiles[t] = a.panel(i, rows, k0, kc, buffers.a + t * kPackedTile);
     }
     for (std::int64_t j = j0; j < j_end; j += kPanel<T>) {
-      T* buffer = buffers.b + (keeps_b() ? (j - j0) * kGemmDepth : 0);
+      T* buffer = buffers.b + (keeps_b() ? (j - j0) * depth : 0);
       const std::int64_t columns = smaller(j_end - j, kPanel<T>);
       const bool kept = keeps_b() && i0 > 0;
       const ColumnPanel<T> panel = kept ? ColumnPanel<T>{buffer, kPanel<T>} : b.panel(j, columns, k0, kc, buffer);

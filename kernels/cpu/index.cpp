@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <gradus/kernels/cpu/word.h>
 #include <gradus/kernels/parallel.h>
 
 namespace gradus::inline v0::cpu {
@@ -40,13 +41,6 @@ template <class F> void for_each_column_share(std::int64_t columns, const F& f) 
   parallel_for(shares,
                [&](std::int64_t i) { f(std::min(columns, i * width), i + 1 == shares ? columns : std::min(columns, (i + 1) * width)); });
 }
-
-/// An element of 1, 2, 4 or 8 bytes that may be read and written as this type whatever it is.
-template <int kSize> struct Element;
-template <> struct Element<1> { typedef std::uint8_t Word __attribute__((may_alias)); };
-template <> struct Element<2> { typedef std::uint16_t Word __attribute__((may_alias)); };
-template <> struct Element<4> { typedef std::uint32_t Word __attribute__((may_alias)); };
-template <> struct Element<8> { typedef std::uint64_t Word __attribute__((may_alias)); };
 
 /// f(y, x) on words of the arrays' element size.
 template <class F> void with_words(Array y, ConstArray x, const F& f) {

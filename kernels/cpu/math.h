@@ -195,7 +195,8 @@ template <class T> GRADUS_INLINE NormalTail<T> normal_tail(Vec<T> x) {
 /// x Phi(x), the exact form (Hendrycks and Gimpel 2016, "Gaussian error linear units", section 2): max(x, 0) - |x| Phi(-|x|).
 template <class T> GRADUS_INLINE Vec<T> gelu(Vec<T> x) {
   const NormalTail<T> t = normal_tail(x);
-  const Vec<T> positive = select(x < Vec<T>(T(0)), Vec<T>(T(-0.0)), x);  // -0: the left tail ends in -0
+  // Below 0 the first term is -0, so that the left tail ends in -0; as sign bit, since clang makes a maximum of select(x < 0, -0.0, x).
+  const Vec<T> positive = select(x < Vec<T>(T(0)), x & Vec<T>(T(-0.0)), x);
   return positive - scale(t.a * t.below, t.n);
 }
 

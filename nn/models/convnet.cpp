@@ -11,7 +11,7 @@ ConvBlock::ConvBlock(std::int64_t in, std::int64_t out, bool with_pool, Generato
 
 Tensor ConvBlock::operator()(const Tensor& x) const {
   const Tensor y = relu(norm(conv(x)));
-  return pool ? max_pool2d(y, {.kernel = 2}) : y;
+  return pool ? max_pool2d(y, {}) : y;
 }
 
 void ConvBlock::visit(Visitor& v) {

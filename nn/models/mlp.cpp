@@ -1,5 +1,7 @@
 #include <gradus/nn/models/mlp.h>
 
+#include <gradus/engine/ops/shape.h>
+#include <gradus/engine/record.h>
 #include <gradus/engine/tape.h>
 
 namespace gradus::inline v0 {
@@ -7,12 +9,14 @@ namespace gradus::inline v0 {
 Mlp::Mlp(const std::vector<std::int64_t>& sizes, Generator& rng, const MlpOptions& options) : activation(options.activation) {
   if (sizes.size() < 2) raise_value("[Mlp] " + std::to_string(sizes.size()) + " sizes; expected at least an input and an output");
   layers.reserve(sizes.size() - 1);
-  for (std::size_t i = 0; i + 1 < sizes.size(); ++i) layers.emplace_back(sizes[i], sizes[i + 1], rng, LinearOptions{.dtype = options.dtype});
+  for (std::size_t i = 0; i + 1 < sizes.size(); ++i)
+    layers.emplace_back(sizes[i], sizes[i + 1], rng, LinearOptions{.dtype = options.dtype});
 }
 
 Tensor Mlp::features(const Tensor& x) const {
   if (layers.empty()) raise_value("[Mlp] a model without layers was called; construct it with sizes first");
-  Tensor y = x;
+  require_defined("Mlp", "x", x);
+  Tensor y = x.rank() > 2 ? reshape(x, {x.size(0), x.shape().product(1, x.rank())}) : x;
   for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
     const NameScope scope("layers", static_cast<int>(i));
     y = activate(activation, layers[i](y));

@@ -26,6 +26,7 @@ struct Mlp : ModuleOf<Mlp> {
   /// Throws ValueError for fewer than two sizes.
   Mlp(const std::vector<std::int64_t>& sizes, Generator& rng, const MlpOptions& options = {});
 
+  /// x [N, in] -> [N, out]; a sample of several axes is read as one vector. Throws what linear() throws.
   Tensor operator()(const Tensor& x) const;
   /// What the last layer reads: [N, sizes[sizes.size() - 2]].
   Tensor features(const Tensor& x) const;

@@ -125,7 +125,7 @@ TEST_CASE("f32 bounds are rounded towards x: the check in f64 holds for every ep
 
 TEST_CASE("PGD: the same result for any batch split, bit for bit") {
   Generator rng(3);
-  const Convnet model({.channels = 1, .classes = 2}, rng);
+  const Convnet model(1, 2, rng);
   const Points p(9, {1, 12, 12});
   const PgdConfig config{.threat = {Norm::linf, 0.1}, .steps = 4, .restarts = 2};
   const Classifier classify = [&](const Tensor& x) { return model(x); };
@@ -140,7 +140,7 @@ TEST_CASE("PGD: the same result for any batch split, bit for bit") {
 
 TEST_CASE("an attack under a training pass changes nothing of the model, its statistics included") {
   Generator rng(3);
-  const Convnet model({.channels = 1, .classes = 2}, rng);
+  const Convnet model(1, 2, rng);
   const Module module = model;
   const Points p(6, {1, 12, 12});
   std::vector<Tensor> before;
@@ -155,7 +155,7 @@ TEST_CASE("an attack under a training pass changes nothing of the model, its sta
 
 TEST_CASE("no weight gradient is computed inside an attack: the rules are counted") {
   Generator rng(3);
-  const Convnet convnet({.channels = 1, .classes = 2}, rng);
+  const Convnet convnet(1, 2, rng);
   const Points p(4, {1, 12, 12});
   const Tensor input = p.x.detach();
   const InferencePass inference;

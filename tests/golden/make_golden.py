@@ -84,7 +84,7 @@ def make_ops():
     OPS["batch_norm.running_mean"], OPS["batch_norm.running_var"] = mean, var
     op("conv2d", lambda x, w, b: F.conv2d(x, w, b, padding=1), fill(1, 2, 3, 5, 6), fill(2, 4, 3, 3, 3), fill(3, 4))
     op("conv2d_stride_groups", lambda x, w, b: F.conv2d(x, w, b, stride=2, padding=1, groups=2), fill(1, 2, 4, 7, 6), fill(2, 6, 2, 3, 3), fill(3, 6))
-    op("conv2d_dilated", lambda x, w: F.conv2d(x, w, padding=2, dilation=2), fill(1, 2, 2, 6, 7), fill(2, 3, 2, 3, 3))
+    op("conv2d_uneven", lambda x, w: F.conv2d(x, w, stride=(1, 2), padding=(0, 1)), fill(1, 2, 2, 5, 6), fill(2, 3, 2, 2, 3))
     op("max_pool2d", lambda x: F.max_pool2d(x, 3, 2, 1), fill(1, 2, 3, 7, 6))
     op("max_pool2d_plain", lambda x: F.max_pool2d(x, 2), fill(1, 2, 3, 7, 6))
     op("avg_pool2d", lambda x: F.avg_pool2d(x, 2), fill(1, 2, 3, 7, 6))

@@ -43,6 +43,7 @@ double value_of(Dual x) { return x.value; }
 
 template <class S> struct Point {
   std::vector<S> query, key;  // for NT-Xent key is a copy of query
+  std::vector<S> positive;    // of a queue
   S temperature;
 };
 

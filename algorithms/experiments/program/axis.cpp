@@ -9,7 +9,7 @@
 namespace gradus::experiments {
 namespace {
 
-constexpr int kTargetTicks = 6;           // about as many as a 700-pixel figure has room for
+constexpr int kTargetTicks = 5;           // about as many as a 700-pixel figure has room for
 constexpr double kSlack = 1e-9;           // of a tick: rounding must not lose the last one
 constexpr double kNearEnd = 0.02;         // of the range: an axis that ends this close to a tick is extended to it
 constexpr double kManyDecades = 4;        // beyond this only powers of ten are numbered

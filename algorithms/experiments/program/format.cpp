@@ -42,7 +42,7 @@ std::string readable(double value) {
 
 std::string duration(double seconds) {
   const auto whole = static_cast<long long>(std::llround(std::max(0.0, seconds)));
-  if (seconds < 10) return fixed(seconds, 1) + " s";
+  if (seconds < 10 && seconds != std::floor(seconds)) return fixed(seconds, 1) + " s";
   if (whole < 60) return std::to_string(whole) + " s";
   const auto two_digits = [](long long n) { return (n < 10 ? "0" : "") + std::to_string(n); };
   if (whole < 3600) return std::to_string(whole / 60) + " min " + two_digits(whole % 60) + " s";

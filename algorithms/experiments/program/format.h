@@ -12,7 +12,7 @@ std::string shortest(double value);
 std::string fixed(double value, int decimals);
 /// For people: four significant digits, "-" for NaN.
 std::string readable(double value);
-/// "41 s", "3 min 20 s", "2 h 05 min"
+/// "0.4 s", "41 s", "3 min 20 s", "2 h 05 min"
 std::string duration(double seconds);
 /// "115 KB", "31 MB"
 std::string byte_count(double bytes);

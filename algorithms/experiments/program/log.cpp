@@ -56,22 +56,31 @@ void Log::read_row(const std::string& line, std::size_t number) {
   rows_.push_back(row);
 }
 
-bool Log::add_columns(const std::vector<std::pair<std::string, double>>& values) {
-  const std::size_t before = columns_.size();
-  for (const auto& value : values)
-    if (std::find(columns_.begin(), columns_.end(), value.first) == columns_.end()) columns_.push_back(value.first);
-  return columns_.size() != before;
+std::size_t Log::column(const std::string& name) {
+  const auto found = std::find(columns_.begin(), columns_.end(), name);
+  if (found != columns_.end()) return static_cast<std::size_t>(found - columns_.begin());
+  columns_.push_back(name);
+  return columns_.size() - 1;
 }
 
-void Log::append(std::int64_t step, const std::vector<std::pair<std::string, double>>& values) {
-  const bool new_columns = add_columns(values);
-  Row row{step, std::vector<std::optional<double>>(columns_.size())};
-  for (const auto& value : values)
-    row.values[static_cast<std::size_t>(std::find(columns_.begin(), columns_.end(), value.first) - columns_.begin())] = value.second;
-  rows_.push_back(row);
+void Log::add(std::int64_t step, const std::vector<std::pair<std::string, double>>& values) {
+  if (row_open_ && rows_.back().step != step) end_row();
+  if (!row_open_) rows_.push_back({step, {}});
+  row_open_ = true;
+  Row& row = rows_.back();
+  for (const auto& value : values) {
+    const std::size_t c = column(value.first);
+    row.values.resize(columns_.size());
+    row.values[c] = value.second;
+  }
+}
+
+void Log::end_row() {
+  if (!row_open_) return;
+  row_open_ = false;
   if (path_.empty()) return;
-  if (new_columns) rewrite();
-  else file_.append(text_of(row));
+  if (columns_.size() != columns_written_) rewrite();
+  else file_.append(text_of(rows_.back()));
 }
 
 void Log::sync() {
@@ -98,6 +107,7 @@ void Log::rewrite() {
   std::string text = header();
   for (const Row& row : rows_) text += text_of(row);
   write_file(path_, text);
+  columns_written_ = columns_.size();
   file_ = AppendFile(path_);
 }
 

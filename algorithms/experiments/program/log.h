@@ -22,8 +22,11 @@ class Log {
   /// Throws IoError if the file has fewer rows or other columns.
   Log(std::string path, std::size_t rows, std::vector<std::string> columns);
 
-  /// Appends a row to memory and to the file. A metric that is new gets a column; rows without it have an empty cell there.
-  void append(std::int64_t step, const std::vector<std::pair<std::string, double>>& values);
+  /// Adds values to the row of `step`, the last one or a new one. A metric that is new gets a column; rows without it have an empty cell
+  /// there.
+  void add(std::int64_t step, const std::vector<std::pair<std::string, double>>& values);
+  /// The last row is complete: writes it, if that has not been done. The next add() begins a new row.
+  void end_row();
   void sync();
 
   std::size_t rows() const { return rows_.size(); }
@@ -36,7 +39,7 @@ class Log {
     std::int64_t step = 0;
     std::vector<std::optional<double>> values = {};  // by column; may be shorter
   };
-  bool add_columns(const std::vector<std::pair<std::string, double>>& values);
+  std::size_t column(const std::string& name);
   std::string header() const;
   std::string text_of(const Row& row) const;
   void read_row(const std::string& line, std::size_t number);
@@ -45,6 +48,8 @@ class Log {
   std::string path_;
   std::vector<std::string> columns_;
   std::vector<Row> rows_;
+  std::size_t columns_written_ = 0;
+  bool row_open_ = false;  // the last row is not in the file yet
   AppendFile file_;
 };
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <limits>
 #include <new>
 
 #include <CLI/CLI.hpp>
@@ -50,7 +51,7 @@ void add_run(CLI::App& app, Action& action) {
   CLI::Option* several =
       command->add_option("--seeds", o->seeds, "several seeds, checks are judged over all")->delimiter(',')->type_name("1,2,3");
   several->excludes(one);
-  command->add_option("--device", o->device, "cpu or cuda (cpu)")->check(CLI::IsMember({"cpu", "cuda"}))->type_name("");
+  command->add_option("--device", o->device, "where it runs (cpu)")->type_name("cpu|cuda");
   command->add_option("--threads", o->threads, "threads (1); the result is the same for any number")
       ->check(CLI::Range(1, 1024))
       ->type_name("N");
@@ -62,7 +63,7 @@ void add_run(CLI::App& app, Action& action) {
       ->take_all()
       ->expected(1);
   command->add_option("--checkpoint-every", o->checkpoint_every, "save a checkpoint every so many steps, and keep it")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(std::int64_t{1}, std::numeric_limits<std::int64_t>::max()))
       ->type_name("STEPS");
   command->add_flag("--resume", o->resume, "continue from the checkpoint in the run folder");
   command->add_option("--trace", o->trace_file, "write the tape of one training step, with norms and times, as JSON")->type_name("FILE");

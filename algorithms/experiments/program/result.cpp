@@ -49,27 +49,27 @@ Json as_json(const Cost& cost) {
           {"tape_entries_per_step", cost.tape_entries_per_step}};
 }
 
-// Two spaces a level; the short innermost objects stay on one line, as people write them.
-void write(std::string& out, const Json& json, int depth) {
-  const std::string indent(static_cast<std::size_t>(depth) * 2, ' ');
-  const bool nested = json.is_structured() && !json.empty() && depth < 2;
-  if (!nested) {
+// Two spaces a level; what lies deeper than `levels` stays on one line, as people write short objects.
+void write(std::string& out, const Json& json, int depth, int levels) {
+  if (!json.is_structured() || json.empty()) {
     out += json.dump();
     return;
   }
-  out += json.is_object() ? "{\n" : "[\n";
+  const bool lines = depth < levels;
+  const auto indent = [&](int by) { return lines ? "\n" + std::string(static_cast<std::size_t>(by) * 2, ' ') : std::string(); };
+  out += json.is_object() ? '{' : '[';
   for (auto item = json.begin(); item != json.end(); ++item) {
-    out += indent + "  ";
+    if (item != json.begin()) out += lines ? "," : ", ";
+    out += indent(depth + 1);
     if (json.is_object()) out += Json(item.key()).dump() + ": ";
-    write(out, *item, depth + 1);
-    out += std::next(item) == json.end() ? "\n" : ",\n";
+    write(out, *item, depth + 1, levels);
   }
-  out += indent + (json.is_object() ? "}" : "]");
+  out += indent(depth) + (json.is_object() ? '}' : ']');
 }
 
-std::string text_of(const Json& json) {
+std::string text_of(const Json& json, int levels) {
   std::string out;
-  write(out, json, 0);
+  write(out, json, 0, levels);
   return out + "\n";
 }
 
@@ -165,10 +165,10 @@ Record record_from(const Json& json) {
   return record;
 }
 
-std::string to_json(const Record& record) { return text_of(as_json(record)); }
+std::string to_json(const Record& record) { return text_of(as_json(record), 2); }
 
 std::string summary_to_json(const Record& summary, const std::vector<std::uint64_t>& seeds) {
-  return text_of(summary_json(summary, seeds));
+  return text_of(summary_json(summary, seeds), 2);
 }
 
 std::string to_json(const std::vector<Record>& runs, const std::vector<Record>& summaries, const std::vector<std::uint64_t>& seeds) {
@@ -176,7 +176,7 @@ std::string to_json(const std::vector<Record>& runs, const std::vector<Record>& 
   Json json{{"results", Json::array()}, {"summary", Json::array()}};
   for (const Record& run : runs) json["results"].push_back(as_json(run));
   for (const Record& summary : summaries) json["summary"].push_back(summary_json(summary, seeds));
-  return json.dump(2) + "\n";
+  return text_of(json, 4);  // the results stand two levels deeper
 }
 
 std::string seeds_of(const std::string& text) {

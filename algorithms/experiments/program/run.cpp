@@ -6,7 +6,6 @@
 #include <iostream>
 #include <optional>
 
-#include <gradus/algorithms/experiments/program/snapshot.h>
 #include <gradus/algorithms/experiments/program/config_record.h>
 #include <gradus/algorithms/experiments/program/files.h>
 #include <gradus/algorithms/experiments/program/format.h>
@@ -15,6 +14,7 @@
 #include <gradus/algorithms/experiments/program/progress.h>
 #include <gradus/algorithms/experiments/program/result.h>
 #include <gradus/algorithms/experiments/program/run_state.h>
+#include <gradus/algorithms/experiments/program/snapshot.h>
 #include <gradus/engine/memory.h>
 #include <gradus/engine/tape.h>
 #include <gradus/kernels/version.h>
@@ -227,6 +227,7 @@ void Run::end_step(std::int64_t step) {
   Parts& p = *parts_;
   LoopState& loop = p.loops.back();
   loop.done = step + 1;
+  p.log.end_row();
   ++p.record.cost.steps;
   p.progress.update(loop.done, loop.total, p.progress_text);
   const bool stop = interrupt_requested();
@@ -242,6 +243,7 @@ void Run::end_loop(bool failed) noexcept {
   p.loops.back().finished = true;
   if (failed) return;
   try {
+    p.log.end_row();
     p.loop_states.push_back(snapshot_of(p.open_state, true));
   } catch (...) { p.failure = std::current_exception(); }
   p.open_state = nullptr;
@@ -251,7 +253,7 @@ void Run::log(std::int64_t step, const std::vector<std::pair<std::string, double
   Parts& p = *parts_;
   if (!p.in_loop) raise_value("[log] a row belongs to a step: call log() inside a loop over steps()");
   p.progress_text = first_figures(values);
-  p.log.append(step, values);
+  p.log.add(step, values);
 }
 
 Series Run::series(const std::string& metric) const { return parts_->log.series(metric); }

@@ -45,6 +45,8 @@ std::vector<const Experiment*> checked_experiments(const RunCommandOptions& opti
   std::vector<std::uint64_t> seeds = options.seeds;
   std::sort(seeds.begin(), seeds.end());
   if (std::adjacent_find(seeds.begin(), seeds.end()) != seeds.end()) throw UsageError{"--seeds names a seed twice"};
+  if (options.device != "cpu" && options.device != "cuda")
+    throw UsageError{"there is no device '" + options.device + "'; there are cpu, cuda"};
   if (options.device != "cpu") raise_device("this build has no CUDA backend: --device cpu is what it runs on");
   return experiments;
 }

@@ -80,7 +80,7 @@ struct Columns {
 };
 
 Columns columns_of(const Layout& layout) {
-  std::size_t longest_type = 4, longest_op = 2;
+  std::size_t longest_type = 6, longest_op = 22;  // room for the heads
   for (const TapeRow& entry : layout.entries) {
     longest_type = std::max(longest_type, entry.type.size());
     longest_op = std::max(longest_op, entry.op.size() + joined_constants(entry, layout).size() + 2);
@@ -114,7 +114,7 @@ std::string row_text(const TapeRow& entry, std::size_t row, const Layout& layout
 
 std::string heads(const Columns& c) {
   const std::string grey = "fill=\"#5F6368\" font-size=\"11\"";
-  return text_at(c.op, kTop - 8, "op and the watched tensors it reads", grey) + text_at(c.type, kTop - 8, "result", grey) +
+  return text_at(c.op, kTop - 8, "op, watched tensors it reads", grey) + text_at(c.type, kTop - 8, "result", grey) +
          text_at(c.bytes, kTop - 8, "saved for the sweep", grey) + text_at(c.time + 36, kTop - 8, "µs", grey + " text-anchor=\"end\"");
 }
 

@@ -106,7 +106,8 @@ void run_simclr(Run& run) {
   const Key key{run.seed(), 0}, probe_key = fold(key, 1), view_key = fold(key, 2), pass_key = fold(key, 3);
 
   Generator rng(run.seed());
-  Simclr model(DigitEncoder(rng), DigitEncoder::kFeatures, config.simclr, rng);
+  const ConvEncoder encoder(1, rng);
+  Simclr model(encoder, encoder.features(), config.simclr, rng);
   const Probes pixels = probe_pixels(data, probe_key), random_encoder = probe_encoder(model.encoder, data, probe_key);
   Loader loader(data.train, {.batch_size = config.batch}, run.seed());
   const std::int64_t per_epoch = loader.batches_per_epoch(), steps = config.epochs * per_epoch;
