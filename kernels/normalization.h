@@ -18,7 +18,7 @@ namespace cpu {
 void batch_norm_statistics(Array mean, Array var, ConstArray x);
 /// y with given statistics: running ones in inference, or those of the batch. y must not overlap x.
 void batch_norm(Array y, ConstArray x, ConstArray mean, ConstArray rstd, ConstArray gamma, ConstArray beta);
-/// Statistics and y in one go, channel by channel, so that a channel that fits the cache is read from memory once.
+/// What a training step needs in one call: statistics, rstd = 1 / sqrt(var + epsilon) and y. y must not overlap x.
 void batch_norm_train(Array y, Array mean, Array var, Array rstd, ConstArray x, ConstArray gamma, ConstArray beta, double epsilon);
 /// The gradient through batch statistics, with xhat = (x - mean) rstd and M = N * inner:
 ///   dbeta = sum dy,  dgamma = sum dy xhat,  dx = gamma rstd (dy - dbeta / M - xhat dgamma / M).

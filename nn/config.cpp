@@ -25,8 +25,7 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   return row[b.size()];
 }
 
-template <class Names>
-std::string joined(const Names& names) {
+template <class Names> std::string joined(const Names& names) {
   std::string text;
   for (const auto& name : names) text += (text.empty() ? "" : ", ") + std::string(name);
   return text;
@@ -59,12 +58,12 @@ bool FieldSetter::is_asked_for(const char* name) {
   return found_ = true;
 }
 
-template <class Number>
-void FieldSetter::set_number(Number& value, const char* kind) {
+template <class Number> void FieldSetter::set_number(Number& value, const char* kind) {
   Number read{};
   const char* end = text_.data() + text_.size();
   const auto result = std::from_chars(text_.data(), end, read);
-  if (result.ec != std::errc() || result.ptr != end) raise_unreadable(name_, text_, kind);
+  const bool is_nan = read != read;  // from_chars reads "nan", which no field means
+  if (result.ec != std::errc() || result.ptr != end || is_nan) raise_unreadable(name_, text_, kind);
   value = read;
 }
 

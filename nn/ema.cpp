@@ -10,14 +10,13 @@ void ema_update(const TensorList& teacher, const TensorList& student, double dec
   if (teacher.size() != student.size())
     raise_value("[ema_update] a teacher of " + std::to_string(teacher.size()) + " parameters and a student of " +
                 std::to_string(student.size()) + "; expected the same model");
-  Vec<Array> targets;
-  targets.reserve(teacher.size());
   for (std::size_t i = 0; i < teacher.size(); ++i) {
     require_same_dtype("ema_update", "teacher", teacher[i], "student", student[i]);
     require_same_shape("ema_update", "teacher", teacher[i], "student", student[i]);
-    targets.push_back(begin_write("ema_update", teacher[i]));
+    begin_write("ema_update", teacher[i]);
   }
-  for (std::size_t i = 0; i < teacher.size(); ++i) GRADUS_RUN(teacher[i].device(), ema, targets[i], student[i].array(), decay);
+  for (std::size_t i = 0; i < teacher.size(); ++i)  // what passed once passes again: nothing below can fail
+    GRADUS_RUN(teacher[i].device(), ema, begin_write("ema_update", teacher[i]), student[i].array(), decay);
 }
 
 }  // namespace gradus::inline v0::detail

@@ -46,12 +46,12 @@ void remap_mask(Buffer& mask, const ParameterMap& map) {
   mask = Buffer(grown);
 }
 
-ConstArray array_of(const Buffer& buffer) { return buffer.tensor() ? buffer.tensor().array() : ConstArray(); }
-/// A moment is the optimizer's own: no tape ever sees it.
-Array writable(Buffer& buffer) {
-  if (!buffer.tensor()) return {};
-  const ConstArray a = buffer.tensor().array();
-  return {const_cast<void*>(a.data), a.shape, a.dtype};
+ConstArray array_of(const Tensor& t) { return t ? t.array() : ConstArray(); }
+/// For a parameter after begin_write(), and for a moment, which is the optimizer's own and on no tape.
+Array writable(const Tensor& t) {
+  if (!t) return {};
+  const detail::Body* body = TensorAccess::body(t);
+  return {body->data, &body->shape, body->dtype};
 }
 
 }  // namespace
@@ -93,7 +93,8 @@ void Optimizer::prepare(const Tensor& parameter, const Tensor& gradient) {
   OptimizerState& state = states_[index];
   for (int i = 0; i < moments(); ++i)
     if (!state.moments[i].tensor()) state.moments[i].replace(zeros_like(parameter));
-  pending_.push_back({parameter.device(), begin_write(name_, parameter), gradient.array(), index});
+  begin_write(name_, parameter);
+  pending_.push_back({&parameter, &gradient, index});
 }
 
 void Optimizer::step(const Gradients& gradients) {
@@ -108,7 +109,7 @@ void Optimizer::step(const Gradients& gradients) {
   for (const Pending& p : pending_) {  // nothing below can fail
     OptimizerState& state = states_[p.index];
     ++state.steps;
-    apply({p.device, p.parameter, p.gradient, state, rate});
+    apply({*p.parameter, *p.gradient, state, rate});
   }
   ++steps_;
 }
@@ -195,7 +196,8 @@ Sgd::Sgd(SgdConfig config) : Optimizer("sgd", config.no_decay), config_(std::mov
 
 void Sgd::apply(const Update& u) {
   const SgdStep step{u.rate, config_.momentum, u.state.decays ? config_.weight_decay : 0, config_.nesterov};
-  GRADUS_RUN(u.device, sgd, u.parameter, writable(u.state.moments[0]), u.gradient, array_of(u.state.mask), step);
+  GRADUS_RUN(u.parameter.device(), sgd, writable(u.parameter), writable(u.state.moments[0]), u.gradient.array(), array_of(u.state.mask),
+             step);
 }
 
 // ---- Adam
@@ -223,8 +225,8 @@ void Adam::apply(const Update& u) {
   }
   const AdamStep step{u.rate,     config_.beta1,      config_.beta2,      config_.epsilon, u.state.decays ? config_.weight_decay : 0,
                       decoupled_, corrections_.first, corrections_.second};
-  GRADUS_RUN(u.device, adam, u.parameter, writable(u.state.moments[0]), writable(u.state.moments[1]), u.gradient, array_of(u.state.mask),
-             step);
+  GRADUS_RUN(u.parameter.device(), adam, writable(u.parameter), writable(u.state.moments[0]), writable(u.state.moments[1]),
+             u.gradient.array(), array_of(u.state.mask), step);
 }
 
 AdamW::AdamW(AdamWConfig config)

@@ -105,9 +105,7 @@ class Optimizer {
 
   /// What one parameter's update needs. state.steps counts this step too.
   struct Update {
-    Device device;
-    Array parameter;
-    ConstArray gradient;
+    const Tensor &parameter, &gradient;  // begin_write() has been called on the parameter
     OptimizerState& state;
     double rate;
   };
@@ -118,9 +116,7 @@ class Optimizer {
 
  private:
   struct Pending {
-    Device device;
-    Array parameter;
-    ConstArray gradient;
+    const Tensor *parameter, *gradient;
     std::size_t index;  // of the state
   };
   std::size_t find(std::uint64_t id) const;

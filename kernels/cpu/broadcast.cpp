@@ -5,10 +5,6 @@ namespace {
 
 using RowFunction = void (*)(void*, std::int64_t, std::int64_t, const RowOperands&, unsigned);
 
-// Below this many elements a row costs more in its call than in its arithmetic (about two packets of AVX2 f32).
-constexpr std::int64_t kShortRow = 16;
-// So few rows cost less one by one than the copy would.
-constexpr std::int64_t kFewRows = 8;
 // Short rows are joined into pieces of this many elements at most: three operands of f64 are 12 KiB, well inside an L1.
 constexpr std::int64_t kPiece = 512;
 
@@ -150,8 +146,8 @@ void for_each_row(const Shape& y, const ConstArray* operands, int count, void* c
   const std::int64_t rows = walk.plan.rows, rows_per_chunk = kElementChunk / n;
   parallel_for((rows + rows_per_chunk - 1) / rows_per_chunk, [&](std::int64_t chunk) {
     const std::int64_t first = chunk * rows_per_chunk, last = rows - first < rows_per_chunk ? rows : first + rows_per_chunk;
-    if (n < kShortRow && rows > kFewRows) walk.short_rows(first, last);
-    else walk.rows(first, last);
+    if (worth_a_call_each(rows, n)) walk.rows(first, last);
+    else walk.short_rows(first, last);
   });
 }
 

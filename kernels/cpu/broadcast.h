@@ -19,6 +19,10 @@ template <class F> void in_chunks(std::int64_t n, const F& f) {
   });
 }
 
+/// Whether rows are handled one by one. A row of 16 elements, two packets of AVX2 f32, costs as much in its call as in its arithmetic, and
+/// so few shorter ones cost less than copying them together.
+inline bool worth_a_call_each(std::int64_t rows, std::int64_t row_length) { return row_length >= 16 || rows <= 8; }
+
 inline constexpr int kMaxOperands = 3;
 
 /// The axes of a result, merged where every operand allows it. Axis 0 is the innermost; strides are in bytes, 0 repeats.

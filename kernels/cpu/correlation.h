@@ -78,16 +78,24 @@ struct Chunks {
   }
 };
 
-/// y[i] = x[lowest + i * step] for i in [0, n), zero where the index is outside [0, in).
-template <class T> GRADUS_INLINE void copy_row(T* y, const T* x, Size n, Size in, Size lowest, Size step) {
-  Size begin = lowest >= 0 ? 0 : smaller(n, (-lowest + step - 1) / step);
-  Size end = larger(begin, smaller(n, in > lowest ? (in - lowest + step - 1) / step : 0));
+/// y[i] = x[lowest + i] for i in [0, n), zero where the index is outside [0, in); by vectors that may pass the end of y, whose next row is
+/// written later. `readable`: so may x, by less than a vector.
+template <class T> GRADUS_INLINE void copy_neighbours(T* y, const T* x, Size n, Size in, Size lowest, bool readable) {
+  constexpr int W = Vec<T>::W;
+  const Size begin = smaller(n, larger(0, -lowest)), end = larger(begin, smaller(n, in - lowest));
+  const Vec<T> zero(T(0));
+  for (Size i = 0; i < begin; i += W) zero.store(y + i);
+  Size i = begin;
+  for (const Size whole = readable ? end : end - W + 1; i < whole; i += W) Vec<T>::load(x + lowest + i).store(y + i);
+  for (; i < end; ++i) y[i] = x[lowest + i];
+  for (i = end; i < n; i += W) zero.store(y + i);
+}
+/// y[i] = x[lowest + i * step], likewise.
+template <class T> GRADUS_INLINE void copy_every(T* y, const T* x, Size n, Size in, Size lowest, Size step) {
+  const Size begin = lowest >= 0 ? 0 : smaller(n, blocks_of(-lowest, step));
+  const Size end = larger(begin, smaller(n, in > lowest ? blocks_of(in - lowest, step) : 0));
   for (Size i = 0; i < begin; ++i) y[i] = T(0);
-  if (step == 1) {
-    for (Size i = begin; i < end; ++i) y[i] = x[lowest + i];
-  } else {
-    for (Size i = begin; i < end; ++i) y[i] = x[lowest + i * step];
-  }
+  for (Size i = begin; i < end; ++i) y[i] = x[lowest + i * step];
   for (Size i = end; i < n; ++i) y[i] = T(0);
 }
 
@@ -137,8 +145,13 @@ template <class T> class Band {
     const Size from = c_.h.lowest + (chunk_.row + row / layout_.row_step) * c_.h.step + row % layout_.row_step;
     const bool exists = from >= 0 && from < c_.h.in;
     const T* x = source_ + image * c_.image_stride + channel * plane() + (exists ? from * c_.w.in : 0);
+    const Size in = exists ? c_.w.in : 0;
+    if (c_.w.step == 1) {
+      const T* end = source_ - chunk_.image * c_.image_stride + end_of_source();
+      return copy_neighbours(y, x, layout_.width, in, c_.w.lowest, end - x >= in + Vec<T>::W - 1);
+    }
     for (Size phase = 0; phase < layout_.phases; ++phase, y += layout_.width)
-      copy_row(y, x, layout_.width, exists ? c_.w.in : 0, c_.w.lowest + phase, c_.w.step);
+      copy_every(y, x, layout_.width, in, c_.w.lowest + phase, c_.w.step);
   }
 
   const Correlation& c_;

@@ -14,23 +14,33 @@ const char* at(const ConstArray& x, std::int64_t i) {
   return static_cast<const char*>(x.data) + i * static_cast<std::int64_t>(size_of(x.dtype));
 }
 
-void unary(UnaryRow row, Array y, ConstArray x) {
+// By reference: a copy would read in one piece what the caller has just stored in several, and wait for it.
+
+void unary(UnaryRow row, const Array& y, const ConstArray& x) {
   GRADUS_ASSERT(x.elements() == y.elements());
   in_chunks(y.elements(), [&](std::int64_t i, std::int64_t n) { row(n, at(y, i), at(x, i)); });
 }
 
-void unary(UnaryRowWith row, Array y, ConstArray x, double p, double q) {
+void unary(UnaryRowWith row, const Array& y, const ConstArray& x, double p, double q) {
   GRADUS_ASSERT(x.elements() == y.elements());
   in_chunks(y.elements(), [&](std::int64_t i, std::int64_t n) { row(n, at(y, i), at(x, i), p, q); });
 }
 
-void binary(BinaryRowWith row, Array y, ConstArray a, ConstArray b, double p, double q) {
+void binary(BinaryRowWith row, const Array& y, const ConstArray& a, const ConstArray& b, double p, double q) {
   GRADUS_ASSERT(a.elements() == y.elements() && b.elements() == y.elements());
   in_chunks(y.elements(), [&](std::int64_t i, std::int64_t n) { row(n, at(y, i), at(a, i), at(b, i), p, q); });
 }
 
+/// Whether `last` is the shape of the last axes of y: a bias beside a batch.
+bool ends_in(const Shape& y, const Shape& last) {
+  const int outer = y.rank() - last.rank();
+  for (int i = 0; i < last.rank(); ++i)
+    if (outer < 0 || last[i] != y[outer + i]) return false;
+  return true;
+}
+
 /// With broadcasting. Operands with as many elements as y have its shape, up to axes of extent 1.
-void binary(BinaryRow row, Array y, ConstArray a, ConstArray b) {
+void binary(BinaryRow row, const Array& y, const ConstArray& a, const ConstArray& b) {
   const std::int64_t elements = y.elements(), of_a = a.elements(), of_b = b.elements();
   if (of_a == elements && of_b == elements)
     return in_chunks(elements, [&](std::int64_t i, std::int64_t n) { row(n, at(y, i), at(a, i), at(b, i), 0); });
@@ -38,6 +48,11 @@ void binary(BinaryRow row, Array y, ConstArray a, ConstArray b) {
     return in_chunks(elements, [&](std::int64_t i, std::int64_t n) { row(n, at(y, i), at(a, i), b.data, 2); });
   if (of_a == 1 && of_b == elements)
     return in_chunks(elements, [&](std::int64_t i, std::int64_t n) { row(n, at(y, i), a.data, at(b, i), 1); });
+  if (of_a == elements && elements <= kElementChunk && elements > 0 && ends_in(*y.shape, *b.shape) &&
+      worth_a_call_each(elements / of_b, of_b)) {
+    for (std::int64_t i = 0; i < elements; i += of_b) row(of_b, at(y, i), at(a, i), b.data, 0);
+    return;
+  }
   const ConstArray operands[] = {a, b};
   for_each_row(*y.shape, operands, 2, [&](std::int64_t i, std::int64_t n, const RowOperands& x, unsigned repeats) {
     row(n, at(y, i), x.data[0], x.data[1], repeats);

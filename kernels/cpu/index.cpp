@@ -42,18 +42,23 @@ template <class F> void for_each_column_share(std::int64_t columns, const F& f) 
                [&](std::int64_t i) { f(std::min(columns, i * width), i + 1 == shares ? columns : std::min(columns, (i + 1) * width)); });
 }
 
-/// f(y, x) on words of the arrays' element size.
-template <class F> void with_words(Array y, ConstArray x, const F& f) {
-  const auto run = [&](auto element) {
-    using Word = typename decltype(element)::Word;
-    f(static_cast<Word*>(y.data), static_cast<const Word*>(x.data));
-  };
-  switch (size_of(y.dtype)) {
-    case 1: return run(Element<1>{});
-    case 2: return run(Element<2>{});
-    case 4: return run(Element<4>{});
-    default: return run(Element<8>{});
+/// gather() for one outer block and positions [begin, end) of it.
+template <int kSize>
+void gather_run(Word<kSize>* y, const Word<kSize>* x, const std::int64_t* at, std::int64_t inner, std::int64_t begin, std::int64_t end) {
+  if (inner == 1) {
+    for (std::int64_t j = begin; j < end; ++j) y[j] = x[at[j]];
+    return;
   }
+  for (std::int64_t j = begin; j < end; ++j)
+    for (std::int64_t i = j * inner, k = 0; k < inner; ++i, ++k) y[i] = x[at[i] * inner + k];
+}
+
+template <int kSize> void gather_words(void* y, const void* x, const std::int64_t* at, const AxisView& to, const AxisView& from) {
+  for_each_run(to.outer, to.extent, to.inner * 8, [&](std::int64_t o, std::int64_t begin, std::int64_t end) {
+    const std::int64_t block = o * to.extent * to.inner;
+    gather_run<kSize>(static_cast<Word<kSize>*>(y) + block, static_cast<const Word<kSize>*>(x) + o * from.extent * from.inner, at + block,
+                      to.inner, begin, end);
+  });
 }
 
 }  // namespace
@@ -92,19 +97,13 @@ void index_add(Array y, ConstArray x, ConstArray index, int axis) {
 
 void gather(Array y, ConstArray x, ConstArray index, int axis) {
   const AxisView to(*y.shape, axis), from(*x.shape, axis);
-  with_words(y, x, [&](auto* out, const auto* in) {
-    for_each_run(to.outer, to.extent, to.inner * 8, [&](std::int64_t o, std::int64_t begin, std::int64_t end) {
-      const auto* const at = index.as<std::int64_t>() + o * to.extent * to.inner;
-      const auto* const source = in + o * from.extent * to.inner;
-      auto* const target = out + o * to.extent * to.inner;
-      if (to.inner == 1) {
-        for (std::int64_t j = begin; j < end; ++j) target[j] = source[at[j]];
-        return;
-      }
-      for (std::int64_t j = begin; j < end; ++j)
-        for (std::int64_t i = j * to.inner, k = 0; k < to.inner; ++i, ++k) target[i] = source[at[i] * to.inner + k];
-    });
-  });
+  const auto* const at = index.as<std::int64_t>();
+  switch (size_of(y.dtype)) {
+    case 1: return gather_words<1>(y.data, x.data, at, to, from);
+    case 2: return gather_words<2>(y.data, x.data, at, to, from);
+    case 4: return gather_words<4>(y.data, x.data, at, to, from);
+    default: return gather_words<8>(y.data, x.data, at, to, from);
+  }
 }
 
 void scatter_add(Array y, ConstArray x, ConstArray index, int axis) {

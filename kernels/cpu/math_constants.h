@@ -26,8 +26,10 @@ template <> struct MathConstants<float> {
   static constexpr float kTiny = 0x1p-26f;                                    // e^x - 1 = x where |x| is smaller
   static constexpr float kTanhHigh = 10.0f;                                   // tanh above: 1
   static constexpr float kTailHigh = 14.3f;                                   // Phi(-x) above: 0
-  /// e^r = 1 + r + r^2 Q(r), |r| <= ln 2 / 2, relative to e^r - 1: 2^-32.
-  static constexpr float kExp[] = {0.5f, 0.1666666716f, 0.04166635126f, 0.008333272301f, 0.001394127728f, 0.000199145783f};
+  /// e^r = 1 + r + r^2 Q(r), |r| <= ln 2 / 2: 2^-28.
+  static constexpr float kExp[] = {0.4999999404f, 0.1666651964f, 0.04166840389f, 0.008368898183f, 0.001381425187f};
+  /// The same, relative to e^r - 1: 2^-32.
+  static constexpr float kExpm1[] = {0.5f, 0.1666666716f, 0.04166635126f, 0.008333272301f, 0.001394127728f, 0.000199145783f};
   /// log((1 + s) / (1 - s)) = 2 s + s^3 R(s^2), |s| <= 0.1717: 2^-30.
   static constexpr float kLog[] = {0.6666677594f, 0.3997749686f, 0.298730582f};
   /// The same for 0 <= s <= 1/3: 2^-27.
@@ -53,8 +55,12 @@ template <> struct MathConstants<double> {
   static constexpr double kTiny = 0x1p-55;
   static constexpr double kTanhHigh = 20.0;
   static constexpr double kTailHigh = 38.7;
+  /// 2^-58
+  static constexpr double kExp[] = {
+      0.50000000000000111, 0.166666666666664048, 0.041666666666527373, 0.0083333333334977798, 0.00138888889444688875,
+      0.000198412695013862214, 0.0000248014921363934171, 2.75575891584715162e-6, 2.76306208599720846e-7, 2.49997792611842715e-8};
   /// 2^-61
-  static constexpr double kExp[] = {0.5,
+  static constexpr double kExpm1[] = {0.5,
                                     0.166666666666666768,
                                     0.041666666666666699,
                                     0.0083333333333213723,

@@ -33,8 +33,7 @@ Index plane_size(const Shape& s) { return s.product(s.rank() - 2, s.rank()); }
 
 inline constexpr Index kPlanesPerChunk = 8;  // one plane of a small image is too little work for a thread
 
-template <class F>
-void for_each_plane(Index count, const F& f) {
+template <class F> void for_each_plane(Index count, const F& f) {
   parallel_for((count + kPlanesPerChunk - 1) / kPlanesPerChunk, [&](Index chunk) {
     const Range r = clip(chunk * kPlanesPerChunk, (chunk + 1) * kPlanesPerChunk, count);
     for (Index i = r.first; i < r.last; ++i) f(i);
@@ -42,19 +41,14 @@ void for_each_plane(Index count, const F& f) {
 }
 
 /// Calls f with the stride as a compile-time constant where that pays; 0 stands for the others.
-template <class F>
-GRADUS_INLINE void with_stride(Index stride, const F& f) {
-  if (stride == 1)
-    f(std::integral_constant<int, 1>{});
-  else if (stride == 2)
-    f(std::integral_constant<int, 2>{});
-  else
-    f(std::integral_constant<int, 0>{});
+template <class F> GRADUS_INLINE void with_stride(Index stride, const F& f) {
+  if (stride == 1) f(std::integral_constant<int, 1>{});
+  else if (stride == 2) f(std::integral_constant<int, 2>{});
+  else f(std::integral_constant<int, 0>{});
 }
 
 /// By taps: f(outputs that see the tap, offset in the plane of output 0's pixel) for every tap that meets a real row.
-template <class F>
-GRADUS_INLINE void for_each_tap(const Pool2d& p, Index out_row, const F& f) {
+template <class F> GRADUS_INLINE void for_each_tap(const Pool2d& p, Index out_row, const F& f) {
   const Index top = out_row * p.stride_h - p.pad_h;
   const Range rows = clip(top, top + p.kernel_h, p.h);
   for (Index row = rows.first; row < rows.last; ++row)
@@ -62,8 +56,7 @@ GRADUS_INLINE void for_each_tap(const Pool2d& p, Index out_row, const F& f) {
 }
 
 /// By windows: f(output, rows of its window, columns of its window).
-template <class F>
-GRADUS_INLINE void for_each_window(const Pool2d& p, const F& f) {
+template <class F> GRADUS_INLINE void for_each_window(const Pool2d& p, const F& f) {
   for (Index i = 0; i < p.out_h; ++i)
     for (Index j = 0; j < p.out_w; ++j) {
       const Index top = i * p.stride_h - p.pad_h, left = j * p.stride_w - p.pad_w;
@@ -76,14 +69,10 @@ bool has_wide_windows(const Pool2d& p) { return p.out_w < p.kernel_w; }
 // ---- max: by taps and by windows -----------------------------------------------------------------------------------------------------
 
 /// NaN replaces whatever is there, as a larger value does.
-template <class T>
-GRADUS_INLINE bool wins(T candidate, T best) {
-  return (candidate > best) | (candidate != candidate);
-}
+template <class T> GRADUS_INLINE bool wins(T candidate, T best) { return (candidate > best) | (candidate != candidate); }
 
 /// x is the pixel of output 0, at `position` inside its plane.
-template <int kStride, class T>
-void max_tap(T* y, Index* index, const T* x, Index position, Range outputs, Index run_time_stride) {
+template <int kStride, class T> void max_tap(T* y, Index* index, const T* x, Index position, Range outputs, Index run_time_stride) {
   const Index stride = kStride ? kStride : run_time_stride;
   for (Index o = outputs.first; o < outputs.last; ++o) {
     const T value = x[o * stride];
@@ -94,8 +83,7 @@ void max_tap(T* y, Index* index, const T* x, Index position, Range outputs, Inde
 }
 
 /// A row starts at -inf, with the first real pixel of each window for its index.
-template <class T>
-void max_start(T* y, Index* index, const Pool2d& p, Index top) {
+template <class T> void max_start(T* y, Index* index, const Pool2d& p, Index top) {
   const Index row = top < 0 ? 0 : top;
   for (Index o = 0; o < p.out_w; ++o) {
     const Index left = o * p.stride_w - p.pad_w;
@@ -104,8 +92,7 @@ void max_start(T* y, Index* index, const Pool2d& p, Index top) {
   }
 }
 
-template <class T>
-void max_plane_by_taps(T* y, Index* index, const T* x, const Pool2d& p) {
+template <class T> void max_plane_by_taps(T* y, Index* index, const T* x, const Pool2d& p) {
   with_stride(p.stride_w, [&](auto stride) {
     for (Index o = 0; o < p.out_h; ++o, y += p.out_w, index += p.out_w) {
       max_start(y, index, p, o * p.stride_h - p.pad_h);
@@ -114,8 +101,7 @@ void max_plane_by_taps(T* y, Index* index, const T* x, const Pool2d& p) {
   });
 }
 
-template <class T>
-void max_plane_by_windows(T* y, Index* index, const T* x, const Pool2d& p) {
+template <class T> void max_plane_by_windows(T* y, Index* index, const T* x, const Pool2d& p) {
   for_each_window(p, [&](Index o, Range rows, Range columns) {
     Index at = rows.first * p.w + columns.first;
     T best = x[at];
@@ -134,24 +120,15 @@ void max_plane_by_windows(T* y, Index* index, const T* x, const Pool2d& p) {
 // ---- max: 2x2, stride 2 --------------------------------------------------------------------------------------------------------------
 
 /// Integers as wide as T: a comparison of T lanes yields them, and offsets inside a window travel in them.
-template <class T>
-struct Lane;
-template <>
-struct Lane<float> {
-  using Int = std::int32_t;
-};
-template <>
-struct Lane<double> {
-  using Int = std::int64_t;
-};
+template <class T> struct Lane;
+template <> struct Lane<float> { using Int = std::int32_t; };
+template <> struct Lane<double> { using Int = std::int64_t; };
 
 /// Outputs in one 16-byte vector of the compiler (Eigen's packets cannot pull even and odd lanes apart; wider ones shuffle badly).
-template <class T>
-inline constexpr int kQuads = 16 / sizeof(T);
+template <class T> inline constexpr int kQuads = 16 / sizeof(T);
 
 /// The running maxima of kQuads windows, and where in the window each lies.
-template <class T>
-struct Quads {
+template <class T> struct Quads {
   using Int = typename Lane<T>::Int;
   typedef T Values __attribute__((vector_size(16)));
   typedef Int Ints __attribute__((vector_size(16)));
@@ -169,22 +146,17 @@ struct Quads {
     return v;
   }
   GRADUS_INLINE static Values even(Values a, Values b) {
-    if constexpr (kQuads<T> == 4)
-      return __builtin_shufflevector(a, b, 0, 2, 4, 6);
-    else
-      return __builtin_shufflevector(a, b, 0, 2);
+    if constexpr (kQuads<T> == 4) return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+    else return __builtin_shufflevector(a, b, 0, 2);
   }
   GRADUS_INLINE static Values odd(Values a, Values b) {
-    if constexpr (kQuads<T> == 4)
-      return __builtin_shufflevector(a, b, 1, 3, 5, 7);
-    else
-      return __builtin_shufflevector(a, b, 1, 3);
+    if constexpr (kQuads<T> == 4) return __builtin_shufflevector(a, b, 1, 3, 5, 7);
+    else return __builtin_shufflevector(a, b, 1, 3);
   }
 };
 
 /// kQuads outputs from the two rows of their windows; `position` is the first window's corner in the plane, w the distance of the rows.
-template <class T>
-GRADUS_INLINE void max_quads(T* y, Index* index, const T* top, const T* bottom, Index position, Index w) {
+template <class T> GRADUS_INLINE void max_quads(T* y, Index* index, const T* top, const T* bottom, Index position, Index w) {
   using Q = Quads<T>;
   constexpr int n = kQuads<T>;
   const auto t0 = Q::load(top), t1 = Q::load(top + n), b0 = Q::load(bottom), b1 = Q::load(bottom + n);
@@ -197,8 +169,7 @@ GRADUS_INLINE void max_quads(T* y, Index* index, const T* top, const T* bottom, 
 }
 
 /// A row of fewer outputs than a vector holds goes through padded copies.
-template <class T>
-void max_short_row_2x2(T* y, Index* index, const T* top, Index position, const Pool2d& p) {
+template <class T> void max_short_row_2x2(T* y, Index* index, const T* top, Index position, const Pool2d& p) {
   T rows[2][2 * kQuads<T>] = {}, values[kQuads<T>];
   Index places[kQuads<T>];
   for (Index j = 0; j < 2 * p.out_w; ++j) rows[0][j] = top[j], rows[1][j] = top[p.w + j];
@@ -207,8 +178,7 @@ void max_short_row_2x2(T* y, Index* index, const T* top, Index position, const P
 }
 
 /// The last vector of a row overlaps the one before it: the same values are written twice.
-template <class T>
-void max_row_2x2(T* y, Index* index, const T* top, Index position, const Pool2d& p) {
+template <class T> void max_row_2x2(T* y, Index* index, const T* top, Index position, const Pool2d& p) {
   constexpr Index n = kQuads<T>;
   for (Index o = 0; o < p.out_w; o += n) {
     const Index at = o + n > p.out_w ? p.out_w - n : o;
@@ -216,8 +186,7 @@ void max_row_2x2(T* y, Index* index, const T* top, Index position, const Pool2d&
   }
 }
 
-template <class T>
-void max_plane_2x2(T* y, Index* index, const T* x, const Pool2d& p) {
+template <class T> void max_plane_2x2(T* y, Index* index, const T* x, const Pool2d& p) {
   const auto row = p.out_w < kQuads<T> ? max_short_row_2x2<T> : max_row_2x2<T>;
   for (Index i = 0; i < p.out_h; ++i) row(y + i * p.out_w, index + i * p.out_w, x + 2 * i * p.w, 2 * i * p.w, p);
 }
@@ -266,19 +235,16 @@ void max_pool2d_gather(Array dy, ConstArray dx, ConstArray index) {
 
 // ---- mean ----------------------------------------------------------------------------------------------------------------------------
 
-template <int kStride, class T>
-void add_tap(T* y, const T* x, Range outputs, Index run_time_stride) {
+template <int kStride, class T> void add_tap(T* y, const T* x, Range outputs, Index run_time_stride) {
   const Index stride = kStride ? kStride : run_time_stride;
   for (Index o = outputs.first; o < outputs.last; ++o) y[o] += x[o * stride];
 }
-template <int kStride, class T>
-void spread_tap(T* dx, const T* dy, T scale, Range outputs, Index run_time_stride) {
+template <int kStride, class T> void spread_tap(T* dx, const T* dy, T scale, Range outputs, Index run_time_stride) {
   const Index stride = kStride ? kStride : run_time_stride;
   for (Index o = outputs.first; o < outputs.last; ++o) dx[o * stride] += scale * dy[o];
 }
 
-template <class T>
-void avg_plane_by_taps(T* y, const T* x, const Pool2d& p, T scale) {
+template <class T> void avg_plane_by_taps(T* y, const T* x, const Pool2d& p, T scale) {
   with_stride(p.stride_w, [&](auto stride) {
     for (Index o = 0; o < p.out_h; ++o, y += p.out_w) {
       for (Index j = 0; j < p.out_w; ++j) y[j] = 0;
@@ -289,8 +255,7 @@ void avg_plane_by_taps(T* y, const T* x, const Pool2d& p, T scale) {
 }
 
 /// Rows are summed apart: their chains of additions run side by side.
-template <class T>
-void avg_plane_by_windows(T* y, const T* x, const Pool2d& p, T scale) {
+template <class T> void avg_plane_by_windows(T* y, const T* x, const Pool2d& p, T scale) {
   for_each_window(p, [&](Index o, Range rows, Range columns) {
     T total = 0;
     for (Index i = rows.first; i < rows.last; ++i) {
@@ -302,8 +267,7 @@ void avg_plane_by_windows(T* y, const T* x, const Pool2d& p, T scale) {
   });
 }
 
-template <class T>
-void spread_plane_by_taps(T* dx, const T* dy, const Pool2d& p, T scale) {
+template <class T> void spread_plane_by_taps(T* dx, const T* dy, const Pool2d& p, T scale) {
   for (Index j = 0; j < p.h * p.w; ++j) dx[j] = 0;
   with_stride(p.stride_w, [&](auto stride) {
     for (Index o = 0; o < p.out_h; ++o, dy += p.out_w)
@@ -311,8 +275,7 @@ void spread_plane_by_taps(T* dx, const T* dy, const Pool2d& p, T scale) {
   });
 }
 
-template <class T>
-void spread_plane_by_windows(T* dx, const T* dy, const Pool2d& p, T scale) {
+template <class T> void spread_plane_by_windows(T* dx, const T* dy, const Pool2d& p, T scale) {
   for (Index j = 0; j < p.h * p.w; ++j) dx[j] = 0;
   for_each_window(p, [&](Index o, Range rows, Range columns) {
     const T share = scale * dy[o];

@@ -19,25 +19,26 @@ template <class T> T smaller(T a, T b) { return b < a || b != b ? b : a; }
 
 // What is reduced: `map` is applied to x, `join` to two results; `padding` is an x that changes nothing.
 template <class T> struct Sum {
-  static constexpr bool kAdds = true;
+  static constexpr bool kAdds = true, kShifts = false;
   static constexpr T padding = 0;
   GRADUS_INLINE static Vec<T> map(Vec<T> x, Vec<T>) { return x; }
   GRADUS_INLINE static Vec<T> join(Vec<T> a, Vec<T> b) { return a + b; }
   GRADUS_INLINE static double join(double a, double b) { return a + b; }
 };
 template <class T> struct ExpSum : Sum<T> {
+  static constexpr bool kShifts = true;
   static constexpr T padding = T(-__builtin_inf());
   GRADUS_INLINE static Vec<T> map(Vec<T> x, Vec<T> shift) { return exp(x - shift); }
 };
 template <class T> struct Max {
-  static constexpr bool kAdds = false;
+  static constexpr bool kAdds = false, kShifts = false;
   static constexpr T padding = T(-__builtin_inf());
   GRADUS_INLINE static Vec<T> map(Vec<T> x, Vec<T>) { return x; }
   GRADUS_INLINE static Vec<T> join(Vec<T> a, Vec<T> b) { return maximum(a, b); }
   GRADUS_INLINE static double join(double a, double b) { return larger(a, b); }
 };
 template <class T> struct Min {
-  static constexpr bool kAdds = false;
+  static constexpr bool kAdds = false, kShifts = false;
   static constexpr T padding = T(__builtin_inf());
   GRADUS_INLINE static Vec<T> map(Vec<T> x, Vec<T>) { return x; }
   GRADUS_INLINE static Vec<T> join(Vec<T> a, Vec<T> b) { return minimum(a, b); }
@@ -94,7 +95,7 @@ template <class T, class R> GRADUS_INLINE void into_totals(Vec<T> v, double* tot
 
 /// Columns [0, n), n <= W, of a block of rows.
 template <class T, class R> GRADUS_INLINE void narrow_strip(Index rows, Index stride, Index n, double* total, const T* x, const T* shift) {
-  const Vec<T> s = load_partial(shift, n);
+  const Vec<T> s = R::kShifts ? load_partial(shift, n) : Vec<T>(T(0));
   Vec<T> chain = R::map(load_partial(x, n), s);
   for (Index r = 1; r < rows; ++r) chain = R::join(chain, R::map(load_partial(x + r * stride, n), s));
   into_totals<T, R>(chain, total, n);
@@ -104,7 +105,7 @@ template <class T, class R, int kPackets> GRADUS_INLINE void strip(Index rows, I
   constexpr int W = Vec<T>::W;
   Vec<T> chain[kPackets], s[kPackets];
   for (int k = 0; k < kPackets; ++k) {
-    s[k] = Vec<T>::load(shift + k * W);
+    s[k] = R::kShifts ? Vec<T>::load(shift + k * W) : Vec<T>(T(0));
     chain[k] = R::map(Vec<T>::load(x + k * W), s[k]);
   }
   for (Index r = 1; r < rows; ++r)

@@ -16,6 +16,7 @@ constexpr Index kBlock = 1024;          // a row is split at multiples of the bl
 constexpr Index kEnoughTasks = 16;      // with so many outputs there is no need to split one of them between threads
 constexpr Index kMaxSplits = 64;        // parts of one output: 512 bytes of partial results
 constexpr Index kTile = 256;            // columns at a time: 2 KiB of totals
+constexpr Index kFoldedColumns = 64;    // fewer columns are folded up to this many: 8 packets of AVX2 f32
 constexpr Index kMaxColumnSplits = 16;  // 16 tiles of totals: 32 KiB of stack
 
 enum class Join { add, max, min };
@@ -111,6 +112,12 @@ Part part(Index n, Index parts, Index s, Index unit) {
   return {first, n - first < size ? n : first + size};
 }
 
+/// How many parts an output of so much work is cut into.
+Index splits_of(Index work, Index most, Index limit) {
+  const Index wanted = (work + kChunk - 1) / kChunk, allowed = most < limit ? most : limit;
+  return wanted < 2 ? 1 : wanted < allowed ? wanted : allowed;
+}
+
 /// f(first, last) over [0, count) with about kChunk elements of work in each piece.
 template <class F> void in_pieces(Index count, Index work_of_one, const F& f) {
   const Index each = work_of_one >= kChunk ? 1 : kChunk / (work_of_one > 0 ? work_of_one : 1);
@@ -138,12 +145,23 @@ template <class T> class Reducer {
   // ---- the innermost group is reduced: an output is a number of rows, `repeats` of them
   void along_rows() const {
     const Index n = groups_.extent[0], outputs = groups_.product(1), repeats = groups_.product(2), work = n * repeats;
-    if (outputs < kEnoughTasks && work > kChunk) return split_outputs(outputs, repeats, n);
-    if (groups_.count <= 2 && !task_.logarithm)
+    const Index splits = splits_of(work, repeats > 1 ? repeats : (n + kBlock - 1) / kBlock, kMaxSplits);
+    if (outputs < kEnoughTasks && splits > 1) return split_outputs(outputs, splits);
+    if (groups_.count <= 2 && !task_.logarithm && splits == 1)
       return in_pieces(outputs, work, [&](Index first, Index last) { task_.kernel.rows(last - first, n, y_ + first, x_ + first * n); });
     in_pieces(outputs, work, [&](Index first, Index last) {
-      for (Index o = first; o < last; ++o) finish(y_[o], of_rows(o, {0, repeats}));
+      for (Index o = first; o < last; ++o) {
+        Joined joined(task_);
+        for (Index s = 0; s < splits; ++s) joined.add(split_of(o, splits, s));
+        finish(y_[o], joined.total());
+      }
     });
+  }
+
+  /// Part s of an output. The parts follow from its own extents, so an output's bits do not depend on how many others there are.
+  double split_of(Index output, Index splits, Index s) const {
+    const Index n = groups_.extent[0], repeats = groups_.product(2);
+    return repeats > 1 ? of_rows(output, part(repeats, splits, s, 1)) : of_row_part(output, part(n, splits, s, kBlock));
   }
 
   double of_rows(Index output, Part repeats) const {
@@ -160,14 +178,9 @@ template <class T> class Reducer {
     return task_.kernel.row(p.last - p.first, x_ + offset_of(groups_, 1, output) + p.first, shift);
   }
 
-  void split_outputs(Index outputs, Index repeats, Index n) const {
-    const Index wanted = (repeats * n + kChunk - 1) / kChunk, most = repeats > 1 ? repeats : (n + kBlock - 1) / kBlock;
-    const Index cap = wanted < kMaxSplits ? wanted : kMaxSplits, splits = cap < most ? cap : most;
+  void split_outputs(Index outputs, Index splits) const {
     double partial[kEnoughTasks * kMaxSplits];
-    parallel_for(outputs * splits, [&](Index i) {
-      const Index output = i / splits, s = i % splits;
-      partial[i] = repeats > 1 ? of_rows(output, part(repeats, splits, s, 1)) : of_row_part(output, part(n, splits, s, kBlock));
-    });
+    parallel_for(outputs * splits, [&](Index i) { partial[i] = split_of(i / splits, splits, i % splits); });
     for (Index output = 0; output < outputs; ++output) {
       Joined joined(task_);
       for (Index s = 0; s < splits; ++s) joined.add(partial[output * splits + s]);
@@ -187,50 +200,57 @@ template <class T> class Reducer {
   void along_columns() const {
     const Index columns = groups_.extent[0], rows = groups_.extent_or_one(1), outer = groups_.product(2), repeats = groups_.product(3);
     const Index tiles = (columns + kTile - 1) / kTile, work = rows * repeats * (columns < kTile ? columns : kTile);
-    const Index room = kTile / columns, fold = room < 1 ? 1 : room < rows ? room : rows;
+    const Index room = kFoldedColumns / columns, fold = room < 1 ? 1 : room < rows ? room : rows;
     const auto tile = [&](Index i) {
       const Index first = i % tiles * kTile;
       return Tile{i / tiles, first, columns - first < kTile ? columns - first : kTile, fold};
     };
-    if (outer * tiles < kEnoughTasks && work > kChunk) {
-      for (Index i = 0; i < outer * tiles; ++i) split_tile(tile(i), work);
+    const Index splits = splits_of(work, by_repeats() ? repeats : (rows + fold - 1) / fold, kMaxColumnSplits);
+    if (outer * tiles < kEnoughTasks && splits > 1) {
+      for (Index i = 0; i < outer * tiles; ++i) split_tile(tile(i), splits);
       return;
     }
     in_pieces(outer * tiles, work, [&](Index first, Index last) {
-      for (Index i = first; i < last; ++i) whole_tile(tile(i));
+      for (Index i = first; i < last; ++i) whole_tile(tile(i), splits);
     });
   }
 
   T* output(const Tile& t) const { return y_ + t.outer * groups_.extent[0] + t.first; }
+  bool by_repeats() const { return groups_.product(3) >= kMaxColumnSplits; }
 
-  void whole_tile(const Tile& t) const {
-    double total[kTile];
-    add_tile(t, {0, groups_.extent_or_one(1)}, {0, groups_.product(3)}, total);
+  /// Totals of part s of a tile's rows.
+  void add_part(const Tile& t, Index splits, Index s, double* total) const {
+    const Index rows = groups_.extent_or_one(1), repeats = groups_.product(3);
+    if (by_repeats()) add_tile(t, {0, rows}, part(repeats, splits, s, 1), total);
+    else add_tile(t, part(rows, splits, s, t.fold), {0, repeats}, total);
+  }
+
+  void join_totals(const Tile& t, double* total, const double* other) const {
+    for (Index c = 0; c < t.folded(); ++c) total[c] = task_.joined(total[c], other[c]);
+  }
+
+  void whole_tile(const Tile& t, Index splits) const {
+    double total[kTile], other[kTile];
+    add_part(t, splits, 0, total);
+    for (Index s = 1; s < splits; ++s) {
+      add_part(t, splits, s, other);
+      join_totals(t, total, other);
+    }
     finish_tile(t, total);
   }
 
-  void split_tile(const Tile& t, Index work) const {
-    const Index rows = groups_.extent_or_one(1), repeats = groups_.product(3), wanted = (work + kChunk - 1) / kChunk;
-    const bool by_repeats = repeats >= kMaxColumnSplits;
-    const Index most = by_repeats ? repeats : (rows + t.fold - 1) / t.fold;
-    const Index cap = wanted < kMaxColumnSplits ? wanted : kMaxColumnSplits, splits = cap < most ? cap : most;
+  void split_tile(const Tile& t, Index splits) const {
     double total[kMaxColumnSplits][kTile];
-    parallel_for(splits, [&](Index s) {
-      if (by_repeats) add_tile(t, {0, rows}, part(repeats, splits, s, 1), total[s]);
-      else add_tile(t, part(rows, splits, s, t.fold), {0, repeats}, total[s]);
-    });
-    for (Index s = 1; s < splits; ++s)
-      for (Index c = 0; c < t.folded(); ++c) total[0][c] = task_.joined(total[0][c], total[s][c]);
+    parallel_for(splits, [&](Index s) { add_part(t, splits, s, total[s]); });
+    for (Index s = 1; s < splits; ++s) join_totals(t, total[0], total[s]);
     finish_tile(t, total[0]);
   }
 
   void add_tile(const Tile& t, Part rows, Part repeats, double* total) const {
     const Index stride = groups_.extent[0], folded_rows = (rows.last - rows.first) / t.fold, rest = (rows.last - rows.first) % t.fold;
-    T shift[kTile];
-    for (Index c = 0; c < t.folded(); ++c) {
-      total[c] = task_.identity();
-      shift[c] = task_.logarithm ? output(t)[c % t.width] : T(0);
-    }
+    for (Index c = 0; c < t.folded(); ++c) total[c] = task_.identity();
+    T shift[kTile];  // read by logsumexp alone
+    for (Index c = 0; task_.logarithm && c < t.folded(); ++c) shift[c] = output(t)[c % t.width];
     for (Index i = repeats.first; i < repeats.last; ++i) {
       const T* const x = x_ + offset_of(groups_, 2, t.outer) + offset_of(groups_, 3, i) + t.first + rows.first * stride;
       if (folded_rows > 0) task_.kernel.columns(folded_rows, stride * t.fold, t.folded(), total, x, shift);
@@ -254,7 +274,7 @@ template <class T> class Reducer {
 
 int column_of(DType dtype) { return dtype == DType::f64; }
 
-void run(const Task& task, Array y, ConstArray x, unsigned axes) {
+void run(const Task& task, const Array& y, const ConstArray& x, unsigned axes) {
   if (y.elements() == 0) return;
   if (x.elements() == 0) {
     with_floating(y.dtype, [&](auto t) {

@@ -81,17 +81,21 @@ template <class F> void for_each_piece(const Walk& walk, std::int64_t size, cons
 
 // ---- strided side to contiguous side
 
-template <class W> void copy_strided(W* y, const W* x, std::int64_t n, std::int64_t step) {
+template <int kSize> GRADUS_INLINE void copy_strided(Word<kSize>* y, const Word<kSize>* x, std::int64_t n, std::int64_t step) {
   for (std::int64_t i = 0; i < n; ++i) y[i] = x[i * step];
+}
+
+template <int kSize> void repeat(Word<kSize>* y, Word<kSize> value, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = value;
 }
 
 template <int kSize> void copy_rows(Word<kSize>* y, const Word<kSize>* x, const Walk& walk) {
   const std::int64_t step = walk.rank ? walk.stride[walk.rank - 1] : 1;
   for_each_piece(walk, kSize, [&](std::int64_t to, std::int64_t from, std::int64_t n) {
     if (step == 1) std::memcpy(y + to, x + from, static_cast<std::size_t>(n) * kSize);
-    else if (step == 0) std::fill_n(y + to, n, x[from]);
-    else if (step == -1) copy_strided(y + to, x + from, n, -1);  // a constant step becomes vector code
-    else copy_strided(y + to, x + from, n, step);
+    else if (step == 0) repeat<kSize>(y + to, x[from], n);
+    else if (step == -1) copy_strided<kSize>(y + to, x + from, n, -1);  // a constant step becomes vector code
+    else copy_strided<kSize>(y + to, x + from, n, step);
   });
 }
 
@@ -121,11 +125,13 @@ void transpose_4x4(Word<4>* y, const Word<4>* x, Steps step) {
   std::memcpy(y + 3 * step.y, &d, sizeof d);
 }
 
-template <class W> GRADUS_INLINE void transpose_by_columns(W* y, const W* x, Steps step, std::int64_t rows, std::int64_t columns) {
+template <int kSize>
+GRADUS_INLINE void transpose_by_columns(Word<kSize>* y, const Word<kSize>* x, Steps step, std::int64_t rows, std::int64_t columns) {
   for (std::int64_t c = 0; c < columns; ++c)
     for (std::int64_t r = 0; r < rows; ++r) y[r * step.y + c] = x[c * step.x + r];
 }
-template <class W> GRADUS_INLINE void transpose_by_rows(W* y, const W* x, Steps step, std::int64_t rows, std::int64_t columns) {
+template <int kSize>
+GRADUS_INLINE void transpose_by_rows(Word<kSize>* y, const Word<kSize>* x, Steps step, std::int64_t rows, std::int64_t columns) {
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t c = 0; c < columns; ++c) y[r * step.y + c] = x[c * step.x + r];
 }
@@ -136,17 +142,17 @@ constexpr std::int64_t kStrip = 1024;  // long side of a narrow block
 template <int kSize> constexpr std::int64_t kSide = kSize == 8 ? 32 : 64;
 
 /// A block with a short side, which is the inner loop: both arrays advance in step. Three colours, the common case, are unrolled.
-template <class W> void transpose_narrow(W* y, const W* x, Steps step, std::int64_t rows, std::int64_t columns) {
-  if (rows == 3) return transpose_by_columns(y, x, step, 3, columns);
-  if (columns == 3) return transpose_by_rows(y, x, step, rows, 3);
-  if (rows < columns) return transpose_by_columns(y, x, step, rows, columns);
-  return transpose_by_rows(y, x, step, rows, columns);
+template <int kSize> void transpose_narrow(Word<kSize>* y, const Word<kSize>* x, Steps step, std::int64_t rows, std::int64_t columns) {
+  if (rows == 3) return transpose_by_columns<kSize>(y, x, step, 3, columns);
+  if (columns == 3) return transpose_by_rows<kSize>(y, x, step, rows, 3);
+  if (rows < columns) return transpose_by_columns<kSize>(y, x, step, rows, columns);
+  return transpose_by_rows<kSize>(y, x, step, rows, columns);
 }
 
 /// One block. It goes through a buffer, so that the lines of y are written one after the other, whole: with steps of a power of two the
 /// lines of a block share a few cache sets and would drive each other out half-written.
 template <int kSize> void transpose_block(Word<kSize>* y, const Word<kSize>* x, Steps step, std::int64_t rows, std::int64_t columns) {
-  if (rows < kNarrow || columns < kNarrow) return transpose_narrow(y, x, step, rows, columns);
+  if (rows < kNarrow || columns < kNarrow) return transpose_narrow<kSize>(y, x, step, rows, columns);
   constexpr std::int64_t kRow = kSide<kSize>;
   alignas(64) Word<kSize> block[kRow * kRow];
   const Steps into = {kRow, step.x};
@@ -155,7 +161,7 @@ template <int kSize> void transpose_block(Word<kSize>* y, const Word<kSize>* x, 
     for (; rows % 4 == 0 && done + 4 <= columns; done += 4)
       for (std::int64_t r = 0; r < rows; r += 4) transpose_4x4(block + r * kRow + done, x + done * step.x + r, into);
   }
-  transpose_by_columns(block + done, x + done * step.x, into, rows, columns - done);
+  transpose_by_columns<kSize>(block + done, x + done * step.x, into, rows, columns - done);
   for (std::int64_t r = 0; r < rows; ++r) std::memcpy(y + r * step.y, block + r * kRow, static_cast<std::size_t>(columns) * kSize);
 }
 
@@ -295,23 +301,54 @@ void slice_add(Array y, ConstArray x, const std::int64_t* starts, const std::int
   });
 }
 
-void concat(Array y, const ConstArray* inputs, int count, int axis) {
-  const auto size = static_cast<std::int64_t>(size_of(y.dtype));
-  const std::int64_t pitch = y.shape->product(axis, y.shape->rank());
-  Walk walk;  // over the rows of one input in y: everything from the axis inwards is one piece
-  walk.rank = 2;
-  for (int i = 0; i < count; ++i) {
-    const ConstArray x = inputs[i];
-    walk.extent[0] = x.shape->product(0, axis);
-    walk.extent[1] = x.shape->product(axis, x.shape->rank());
-    walk.stride[0] = pitch;
-    walk.stride[1] = 1;
-    if (x.elements() == 0) continue;
-    for_each_piece(walk, size, [&](std::int64_t from, std::int64_t to, std::int64_t n) {
-      std::memcpy(static_cast<char*>(y.data) + to * size, static_cast<const char*>(x.data) + from * size,
-                  static_cast<std::size_t>(n * size));
+namespace {
+
+/// Up to kMost inputs of a concat: their bytes in one row of y. Rows are written whole, in address order.
+struct Strip {
+  static constexpr int kMost = 16;
+  const char* data[kMost];
+  std::int64_t bytes[kMost];
+  int count = 0;
+  std::int64_t width = 0;  // bytes of all
+
+  void push(const void* x, std::int64_t row_bytes) {
+    data[count] = static_cast<const char*>(x);
+    bytes[count++] = row_bytes;
+    width += row_bytes;
+  }
+  void copy_row(char* y, std::int64_t row) const {
+    for (int i = 0; i < count; y += bytes[i++]) std::memcpy(y, data[i] + row * bytes[i], static_cast<std::size_t>(bytes[i]));
+  }
+  /// Rows of y are `pitch` bytes apart. A single row is cut into pieces instead.
+  void copy(char* y, std::int64_t rows, std::int64_t pitch) const {
+    if (rows == 1) {
+      for (int i = 0; i < count; y += bytes[i++])
+        parallel_for((bytes[i] + kTaskBytes - 1) / kTaskBytes, [&](std::int64_t piece) {
+          const std::int64_t begin = piece * kTaskBytes;
+          std::memcpy(y + begin, data[i] + begin, static_cast<std::size_t>(std::min(kTaskBytes, bytes[i] - begin)));
+        });
+      return;
+    }
+    const std::int64_t per_task = std::max<std::int64_t>(1, kTaskBytes / std::max<std::int64_t>(1, width));
+    parallel_for((rows + per_task - 1) / per_task, [&](std::int64_t task) {
+      for (std::int64_t row = task * per_task, end = std::min(rows, row + per_task); row < end; ++row) copy_row(y + row * pitch, row);
     });
-    walk.offset += walk.extent[1];
+  }
+};
+
+}  // namespace
+
+void concat(Array y, const ConstArray* inputs, int count, int axis) {
+  if (y.elements() == 0) return;
+  const auto size = static_cast<std::int64_t>(size_of(y.dtype));
+  const std::int64_t rows = y.shape->product(0, axis), pitch = y.elements() / rows * size;
+  char* out = static_cast<char*>(y.data);
+  for (int i = 0; i < count;) {
+    Strip strip;
+    for (; i < count && strip.count < Strip::kMost; ++i)
+      if (inputs[i].elements()) strip.push(inputs[i].data, inputs[i].elements() / rows * size);
+    strip.copy(out, rows, pitch);
+    out += strip.width;
   }
 }
 

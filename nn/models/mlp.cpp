@@ -2,6 +2,7 @@
 
 #include <gradus/engine/ops/shape.h>
 #include <gradus/engine/record.h>
+#include <gradus/engine/ops/shape.h>
 #include <gradus/engine/tape.h>
 
 namespace gradus::inline v0 {
@@ -12,6 +13,16 @@ Mlp::Mlp(const std::vector<std::int64_t>& sizes, Generator& rng, const MlpOption
   for (std::size_t i = 0; i + 1 < sizes.size(); ++i)
     layers.emplace_back(sizes[i], sizes[i + 1], rng, LinearOptions{.dtype = options.dtype});
 }
+
+namespace {
+
+/// Images as rows. What ends in the layer's width (rows, sequences of rows) stays as it is.
+Tensor rows_of(const Tensor& x, std::int64_t width) {
+  if (x.rank() < 3 || x.size(-1) == width || x.shape().product(1, x.rank()) != width) return x;
+  return reshape(x, {x.size(0), width});
+}
+
+}  // namespace
 
 Tensor Mlp::features(const Tensor& x) const {
   if (layers.empty()) raise_value("[Mlp] a model without layers was called; construct it with sizes first");

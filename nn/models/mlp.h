@@ -13,7 +13,8 @@ struct MlpOptions {
   DType dtype = DType::f32;
 };
 
-/// Linear layers with an activation between them and none after the last: x [N, sizes.front()] -> [N, sizes.back()].
+/// Linear layers with an activation between them and none after the last: x [N, sizes.front()] -> [N, sizes.back()]. Images [N, C, H, W]
+/// with C H W = sizes.front() are flattened first.
 ///
 ///     Mlp model({64, 128, 10}, rng);
 ///     Tensor logits = model(x);                             // x [N, 64] -> [N, 10]

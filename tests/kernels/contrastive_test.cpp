@@ -59,9 +59,11 @@ struct Problem {
   bool allowed(Index i, Index j) const { return mask.empty() || mask[std::size_t(i * columns + j)]; }
 };
 
+/// A query and a key; column kOwnPositive is the query's row of the queue's positives.
 struct Pair {
   Index i, j;
 };
+constexpr Index kOwnPositive = -1;
 struct Anchor {
   bool has_positive = false;
   Pair positive{};
@@ -71,11 +73,13 @@ struct Anchor {
 Anchor anchor_of(const Problem& p, Index a) {
   const bool column = p.form == Form::symmetric && a >= p.rows;
   Anchor out;
+  if (p.form == Form::queue) out.has_positive = true, out.positive = {a, kOwnPositive};
   for (Index b = 0; b < (column ? p.rows : p.columns); ++b) {
     const Pair pair = column ? Pair{b, a - p.rows} : Pair{a, b};
     if (p.form == Form::nt_xent && a == b) continue;
     if (!p.allowed(pair.i, pair.j)) continue;
-    const Index positive = p.form == Form::key_set   ? p.positive[std::size_t(a)]
+    const Index positive = p.form == Form::queue     ? kOwnPositive
+                           : p.form == Form::key_set ? p.positive[std::size_t(a)]
                            : p.form == Form::nt_xent ? (a + p.rows / 2) % p.rows
                                                      : pair.i;
     if (pair.j != positive) out.negatives.push_back(pair);
@@ -85,26 +89,30 @@ Anchor anchor_of(const Problem& p, Index a) {
 }
 
 template <class S> struct Result {
-  std::vector<S> loss, lse, dquery, dkey;
+  std::vector<S> loss, lse, dquery, dkey, dpositive;
   S dtemperature = 0.0;
 };
 
-template <class S> S score(const Problem& p, const Point<S>& x, Pair pair) {
+/// Where a pair's key begins, in the vector that key_in() gives.
+Index key_offset(const Problem& p, Pair pair) { return (pair.j == kOwnPositive ? pair.i : pair.j) * p.dim; }
+template <class S> const std::vector<S>& key_in(const Point<S>& x, Pair pair) { return pair.j == kOwnPositive ? x.positive : x.key; }
+
+template <class S> S inner(const Problem& p, const Point<S>& x, Pair pair) {
   S sum = 0.0;
-  for (Index d = 0; d < p.dim; ++d) sum += x.query[std::size_t(pair.i * p.dim + d)] * x.key[std::size_t(pair.j * p.dim + d)];
-  return sum / x.temperature;
+  for (Index d = 0; d < p.dim; ++d) sum += x.query[std::size_t(pair.i * p.dim + d)] * key_in(x, pair)[std::size_t(key_offset(p, pair) + d)];
+  return sum;
 }
+template <class S> S score(const Problem& p, const Point<S>& x, Pair pair) { return inner(p, x, pair) / x.temperature; }
 
 /// What a unit of d loss / d score of one pair does to the gradients.
 template <class S> void add_pair(Result<S>& r, const Problem& p, const Point<S>& x, Pair pair, S weight) {
-  S inner = 0.0;
+  std::vector<S>& dkey = pair.j == kOwnPositive ? r.dpositive : r.dkey;
   for (Index d = 0; d < p.dim; ++d) {
-    const std::size_t q = std::size_t(pair.i * p.dim + d), k = std::size_t(pair.j * p.dim + d);
-    r.dquery[q] += weight * x.key[k] / x.temperature;
-    r.dkey[k] += weight * x.query[q] / x.temperature;
-    inner += x.query[q] * x.key[k];
+    const std::size_t q = std::size_t(pair.i * p.dim + d), k = std::size_t(key_offset(p, pair) + d);
+    r.dquery[q] += weight * key_in(x, pair)[k] / x.temperature;
+    dkey[k] += weight * x.query[q] / x.temperature;
   }
-  r.dtemperature += S(0.0) - weight * inner / (x.temperature * x.temperature);
+  r.dtemperature += S(0.0) - weight * inner(p, x, pair) / (x.temperature * x.temperature);
 }
 
 template <class S> void add_anchor(Result<S>& r, const Problem& p, const Point<S>& x, Index a, S dloss) {
@@ -131,7 +139,7 @@ template <class S> void add_anchor(Result<S>& r, const Problem& p, const Point<S
 template <class S> Result<S> oracle(const Problem& p, const Point<S>& x) {
   Result<S> r;
   r.loss.assign(std::size_t(p.anchors()), S(0.0)), r.lse = r.loss;
-  r.dquery.assign(x.query.size(), S(0.0)), r.dkey.assign(x.key.size(), S(0.0));
+  r.dquery.assign(x.query.size(), S(0.0)), r.dkey.assign(x.key.size(), S(0.0)), r.dpositive.assign(x.positive.size(), S(0.0));
   for (Index a = 0; a < p.anchors(); ++a) add_anchor(r, p, x, a, S(p.dloss[std::size_t(a)]));
   if (p.form == Form::nt_xent)
     for (std::size_t i = 0; i < r.dquery.size(); ++i) r.dquery[i] += r.dkey[i], r.dkey[i] = 0.0;
@@ -172,76 +180,86 @@ template <class T> struct Field {
   ConstArray in() const { return {values.data(), &shape, dtype_of<T>}; }
 };
 
+/// Gradients, or cotangents of them.
+template <class T> struct Fields {
+  Field<T> query, key, positive, temperature;
+  Fields(const Problem& p)
+      : query({p.rows, p.dim}), key({p.columns, p.dim}), positive({p.form == Form::queue ? p.rows : 0, p.dim}), temperature({1}) {}
+  ContrastiveGradients out(Form form) {
+    return {query.out(), form == Form::nt_xent ? Array{} : key.out(), form == Form::queue ? positive.out() : Array{}, temperature.out()};
+  }
+  ContrastiveCotangents in(Form form) const {
+    const ConstArray none;
+    return {query.in(), form == Form::nt_xent ? none : key.in(), form == Form::queue ? positive.in() : none, temperature.in()};
+  }
+  std::vector<Field<T>*> all() { return {&query, &key, &positive, &temperature}; }
+  void draw(std::mt19937& rng) {
+    std::normal_distribution<double> normal;
+    for (Field<T>* f : all())
+      for (T& v : f->values) v = T(normal(rng));
+  }
+};
+
 template <class T> struct Run {
   Problem p;
-  Field<T> query, key, temperature, dloss, loss, lse, dquery, dkey, dtemperature;
-  Field<T> u, v, w, ddloss, ddquery, ddkey, ddtemperature;
-  Field<Index> positive;
+  Fields<T> x, d, u, dd;  // the operands, their gradients, the gradients' cotangents, the second order
+  Field<T> dloss, loss, lse, ddloss;
+  Field<Index> positive_index;
   std::unique_ptr<bool[]> mask;
   Shape mask_shape;
 
-  Run(const Problem& problem, const Point<double>& x)
+  Run(const Problem& problem, const Point<double>& at)
       : p(problem),
-        query({p.rows, p.dim}),
-        key({p.columns, p.dim}),
-        temperature({1}),
+        x(p),
+        d(p),
+        u(p),
+        dd(p),
         dloss({p.anchors()}),
         loss(dloss),
         lse(dloss),
-        dquery(query),
-        dkey(key),
-        dtemperature({1}),
-        u(query),
-        v(key),
-        w({1}),
         ddloss(dloss),
-        ddquery(query),
-        ddkey(key),
-        ddtemperature({1}),
-        positive({p.rows}),
+        positive_index({p.rows}),
         mask(new bool[p.mask.size()]),
         mask_shape({p.rows, p.columns}) {
-    std::copy(x.query.begin(), x.query.end(), query.values.begin());
-    std::copy(x.key.begin(), x.key.end(), key.values.begin());
+    std::copy(at.query.begin(), at.query.end(), x.query.values.begin());
+    std::copy(at.key.begin(), at.key.end(), x.key.values.begin());
+    std::copy(at.positive.begin(), at.positive.end(), x.positive.values.begin());
     std::copy(p.dloss.begin(), p.dloss.end(), dloss.values.begin());
-    std::copy(p.positive.begin(), p.positive.end(), positive.values.begin());
+    std::copy(p.positive.begin(), p.positive.end(), positive_index.values.begin());
     std::copy(p.mask.begin(), p.mask.end(), mask.get());
-    temperature.values[0] = T(x.temperature);
+    x.temperature.values[0] = T(at.temperature);
   }
 
   Contrastive operands() const {
     Contrastive c;
     c.form = p.form;
-    c.query = query.in();
-    c.key = nt_xent() ? query.in() : key.in();
-    c.temperature = temperature.in();
-    if (p.form == Form::key_set) c.positive_index = positive.in();
+    c.query = x.query.in();
+    c.key = nt_xent() ? x.query.in() : x.key.in();
+    c.temperature = x.temperature.in();
+    if (p.form == Form::key_set) c.positive_index = positive_index.in();
+    if (p.form == Form::queue) c.positive = x.positive.in();
     if (!p.mask.empty()) c.mask = {mask.get(), &mask_shape, DType::boolean};
     return c;
   }
   bool nt_xent() const { return p.form == Form::nt_xent; }
   void forward() {
-    const GuardedWorkspace w_(cpu::contrastive_workspace_bytes(operands()));
-    cpu::contrastive(loss.out(), lse.out(), operands(), w_.get());
+    const GuardedWorkspace w(cpu::contrastive_workspace_bytes(operands()));
+    cpu::contrastive(loss.out(), lse.out(), operands(), w.get());
   }
   void backward() {
-    const GuardedWorkspace w_(cpu::contrastive_backward_workspace_bytes(operands()));
-    cpu::contrastive_backward(dquery.out(), nt_xent() ? Array{} : dkey.out(), dtemperature.out(), dloss.in(), loss.in(), lse.in(),
-                              operands(), w_.get());
+    const GuardedWorkspace w(cpu::contrastive_backward_workspace_bytes(operands()));
+    cpu::contrastive_backward(d.out(p.form), dloss.in(), loss.in(), lse.in(), operands(), w.get());
   }
   void double_backward() {
-    const GuardedWorkspace w_(cpu::contrastive_double_backward_workspace_bytes(operands()));
-    cpu::contrastive_double_backward(ddloss.out(), ddquery.out(), nt_xent() ? Array{} : ddkey.out(), ddtemperature.out(), u.in(),
-                                     nt_xent() ? ConstArray{} : v.in(), w.in(), dloss.in(), loss.in(), lse.in(), operands(), w_.get());
+    const GuardedWorkspace w(cpu::contrastive_double_backward_workspace_bytes(operands()));
+    cpu::contrastive_double_backward(ddloss.out(), dd.out(p.form), u.in(p.form), dloss.in(), loss.in(), lse.in(), operands(), w.get());
   }
   void all() { forward(), backward(), double_backward(); }
   /// The operands as the kernel sees them, rounded to T.
   Point<double> point() const {
-    Point<double> x;
-    x.query.assign(query.values.begin(), query.values.end());
-    x.key.assign(nt_xent() ? query.values.begin() : key.values.begin(), nt_xent() ? query.values.end() : key.values.end());
-    x.temperature = double(temperature.values[0]);
-    return x;
+    const auto wide = [](const std::vector<T>& v) { return std::vector<double>(v.begin(), v.end()); };
+    return {wide(x.query.values), wide(nt_xent() ? x.query.values : x.key.values), wide(x.positive.values),
+            double(x.temperature.values[0])};
   }
 };
 
@@ -273,7 +291,8 @@ Sample random_sample(Form form, Index rows, Index columns, Index dim, double tem
   s.p.form = form, s.p.rows = rows, s.p.columns = columns, s.p.dim = dim;
   s.x.query = normals(std::size_t(rows * dim), rng);
   s.x.key = normals(std::size_t(columns * dim), rng);
-  if (dim > 1) normalize(s.x.query, dim), normalize(s.x.key, dim);
+  if (form == Form::queue) s.x.positive = normals(std::size_t(rows * dim), rng);
+  if (dim > 1) normalize(s.x.query, dim), normalize(s.x.key, dim), normalize(s.x.positive, dim);
   if (form == Form::nt_xent) s.x.key = s.x.query;
   s.x.temperature = temperature;
   s.p.dloss = normals(std::size_t(s.p.anchors()), rng, 1.0 / double(std::max<Index>(1, rows)));
@@ -288,7 +307,7 @@ void add_mask(Sample& s, unsigned seed) {
   p.mask.assign(std::size_t(p.rows * p.columns), 0);
   for (Index i = 0; i < p.rows; ++i)
     for (Index j = 0; j < p.columns; ++j) {
-      const bool positive = j == (p.form == Form::symmetric ? i : p.positive[std::size_t(i)]);
+      const bool positive = p.form != Form::queue && j == (p.form == Form::symmetric ? i : p.positive[std::size_t(i)]);
       const bool isolated = p.form == Form::symmetric && (j == 1 || j == 2);
       p.mask[std::size_t(i * p.columns + j)] = i == 2 || (isolated && j == 2) ? 0 : positive ? 1 : i == 1 || isolated ? 0 : rng() % 3 > 0;
     }
@@ -319,35 +338,37 @@ template <class T> void check_first_order(const Run<T>& r, double tolerance) {
   const Result<double> want = oracle(r.p, r.point());
   CHECK(error(r.loss.values, want.loss) < tolerance);
   CHECK(error(r.lse.values, want.lse) < tolerance);
-  CHECK(error(r.dquery.values, want.dquery) < tolerance);
-  if (!r.nt_xent()) CHECK(error(r.dkey.values, want.dkey) < tolerance);
+  CHECK(error(r.d.query.values, want.dquery) < tolerance);
+  CHECK(error(r.d.positive.values, want.dpositive) < tolerance);
+  if (!r.nt_xent()) CHECK(error(r.d.key.values, want.dkey) < tolerance);
   double scale = 0;  // dtemperature is a sum with cancellation: judge it by its terms
-  for (std::size_t i = 0; i < want.dquery.size(); ++i) scale += std::abs(want.dquery[i] * double(r.query.values[i]));
-  CHECK(std::abs(double(r.dtemperature.values[0]) - want.dtemperature) <= tolerance * (1e-30 + scale / r.point().temperature));
+  for (std::size_t i = 0; i < want.dquery.size(); ++i) scale += std::abs(want.dquery[i] * double(r.x.query.values[i]));
+  CHECK(std::abs(double(r.d.temperature.values[0]) - want.dtemperature) <= tolerance * (1e-30 + scale / r.point().temperature));
 }
 
 template <class T> void check_second_order(Run<T>& r, double tolerance) {
   std::mt19937 rng(99);
-  const auto fill = [&](std::vector<T>& x) {
-    for (T& v : x) v = T(std::normal_distribution<double>()(rng));
-  };
-  fill(r.u.values), fill(r.v.values), fill(r.w.values);
+  r.u.draw(rng);
   r.double_backward();
+  const auto moving = [](const std::vector<double>& at, const std::vector<T>& slope) {
+    std::vector<Dual> x;
+    for (std::size_t i = 0; i < at.size(); ++i) x.emplace_back(at[i], double(slope[i]));
+    return x;
+  };
   const Point<double> at = r.point();
-  Point<Dual> x;
-  for (std::size_t i = 0; i < at.query.size(); ++i) x.query.emplace_back(at.query[i], double(r.u.values[i]));
-  for (std::size_t i = 0; i < at.key.size(); ++i) x.key.emplace_back(at.key[i], double(r.nt_xent() ? r.u.values[i] : r.v.values[i]));
-  x.temperature = Dual(at.temperature, double(r.w.values[0]));
+  const Point<Dual> x{moving(at.query, r.u.query.values), moving(at.key, r.nt_xent() ? r.u.query.values : r.u.key.values),
+                      moving(at.positive, r.u.positive.values), Dual(at.temperature, double(r.u.temperature.values[0]))};
   const Result<Dual> want = oracle(r.p, x);
-  const auto slopes = [](const std::vector<Dual>& d) {
+  const auto slopes = [](const std::vector<Dual>& duals) {
     std::vector<double> s;
-    for (const Dual& v : d) s.push_back(v.slope);
+    for (const Dual& v : duals) s.push_back(v.slope);
     return s;
   };
   CHECK(error(r.ddloss.values, slopes(want.loss)) < tolerance);
-  CHECK(error(r.ddquery.values, slopes(want.dquery)) < tolerance);
-  if (!r.nt_xent()) CHECK(error(r.ddkey.values, slopes(want.dkey)) < tolerance);
-  CHECK(error(double(r.ddtemperature.values[0]), want.dtemperature.slope) < 100 * tolerance);
+  CHECK(error(r.dd.query.values, slopes(want.dquery)) < tolerance);
+  CHECK(error(r.dd.positive.values, slopes(want.dpositive)) < tolerance);
+  if (!r.nt_xent()) CHECK(error(r.dd.key.values, slopes(want.dkey)) < tolerance);
+  CHECK(error(double(r.dd.temperature.values[0]), want.dtemperature.slope) < 100 * tolerance);
 }
 
 template <class T> void check_against_oracle(const Sample& s, double tolerance = kTolerance<T>) {
@@ -383,6 +404,8 @@ TEST_CASE("contrastive: value and both orders of gradient agree with the oracle 
       const Index dim = n == 3 ? 1 : n == 50 ? 300 : n + 2;
       check_against_oracle<double>(random_sample(Form::key_set, n, 2 * n + 1, dim, 0.2, 10));
       check_against_oracle<double>(random_sample(Form::key_set, 2 * n + 5, n, dim, 0.2, 11));
+      check_against_oracle<double>(random_sample(Form::queue, n, n + 9, dim, 0.2, 17));
+      check_against_oracle<float>(random_sample(Form::queue, 2 * n + 5, n, dim, 0.2, 18));
       check_against_oracle<double>(random_sample(Form::symmetric, n, n, dim, 0.2, 12));
       check_against_oracle<double>(random_sample(Form::nt_xent, 2 * n, 2 * n, dim, 0.2, 13));
       check_against_oracle<float>(random_sample(Form::key_set, n, 2 * n + 1, dim, 0.2, 14));
@@ -403,7 +426,7 @@ TEST_CASE("contrastive: more tiles than groups, and single rows") {
 TEST_CASE("contrastive: masks") {
   on_every_isa([] {
     for (const Index n : {5, 33, 160}) {
-      for (const Form form : {Form::key_set, Form::symmetric}) {
+      for (const Form form : {Form::key_set, Form::queue, Form::symmetric}) {
         Sample s = random_sample(form, n, form == Form::symmetric ? n : n + 20, 17, 0.1, 30);
         add_mask(s, 31);
         check_against_oracle<double>(s);
@@ -413,10 +436,10 @@ TEST_CASE("contrastive: masks") {
         r.all();
         for (const Index row : {1, 2}) {  // the positive alone, and nothing at all
           CHECK(r.loss.values[std::size_t(row)] == 0);
-          for (Index d = 0; d < 17; ++d) CHECK(r.dquery.values[std::size_t(row * 17 + d)] == 0);
+          for (Index d = 0; d < 17; ++d) CHECK(r.d.query.values[std::size_t(row * 17 + d)] == 0);
           CHECK(r.ddloss.values[std::size_t(row)] == 0);
         }
-        CHECK(r.lse.values[2] == -kInf);
+        if (form != Form::queue) CHECK(r.lse.values[2] == -kInf);
       }
     }
   });
@@ -441,61 +464,46 @@ TEST_CASE("contrastive: a masked positive beside an allowed negative is found an
 }
 
 TEST_CASE("contrastive: finite differences of the loss and of the gradient") {
-  for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent}) {
+  for (const Form form : {Form::key_set, Form::queue, Form::symmetric, Form::nt_xent}) {
     CAPTURE(int(form));
-    const Sample s = random_sample(form, 8, form == Form::key_set ? 11 : 8, 5, 0.4, 50);
+    const Sample s = random_sample(form, 8, form == Form::symmetric || form == Form::nt_xent ? 8 : 11, 5, 0.4, 50);
     Run<double> at(s.p, s.x);
     std::mt19937 rng(51);
-    at.u.values = normals(40, rng), at.v.values = normals(at.v.values.size(), rng), at.w.values = normals(1, rng);
+    at.u.draw(rng);
     at.all();
-    const auto loss_of = [&](const Point<double>& x, std::vector<double> dloss) {
-      Run<double> r(s.p, x);
-      r.forward();
+    const auto dot = [](const std::vector<double>& a, const std::vector<double>& b) {
       double sum = 0;
-      for (std::size_t a = 0; a < dloss.size(); ++a) sum += dloss[a] * r.loss.values[a];
+      for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
       return sum;
     };
-    const auto phi_of = [&](const Point<double>& x, const std::vector<double>& dloss) {  // <u, dquery> + <v, dkey> + w dtemperature
+    const auto loss_of = [&](const Point<double>& x) {
+      Run<double> r(s.p, x);
+      r.forward();
+      return dot(s.p.dloss, r.loss.values);
+    };
+    const auto phi_of = [&](const Point<double>& x, const std::vector<double>& dloss) {  // <u, d>
       Run<double> r(s.p, x);
       r.dloss.values = dloss;
       r.forward(), r.backward();
-      double sum = at.w.values[0] * r.dtemperature.values[0];
-      for (std::size_t i = 0; i < r.dquery.values.size(); ++i) sum += at.u.values[i] * r.dquery.values[i];
-      if (form != Form::nt_xent)
-        for (std::size_t i = 0; i < r.dkey.values.size(); ++i) sum += at.v.values[i] * r.dkey.values[i];
-      return sum;
+      return dot(at.u.query.values, r.d.query.values) + (form == Form::nt_xent ? 0 : dot(at.u.key.values, r.d.key.values)) +
+             dot(at.u.positive.values, r.d.positive.values) + dot(at.u.temperature.values, r.d.temperature.values);
     };
-    const double step = 1e-5;
-    const auto check = [&](const auto& f, const auto& moved, double want) {
-      const double slope = (f(moved(step), s.p.dloss) - f(moved(-step), s.p.dloss)) / (2 * step);
-      CHECK(slope == doctest::Approx(want).epsilon(1e-6).scale(1e-2));
+    const auto check = [&](double Point<double>::*scalar, std::vector<double> Point<double>::*vector, std::size_t i, double first,
+                           double second) {
+      const double step = 1e-5;
+      Point<double> up = s.x, down = s.x;
+      (scalar ? up.*scalar : (up.*vector)[i]) += step;
+      (scalar ? down.*scalar : (down.*vector)[i]) -= step;
+      CHECK((loss_of(up) - loss_of(down)) / (2 * step) == doctest::Approx(first).epsilon(1e-6).scale(1e-2));
+      CHECK((phi_of(up, s.p.dloss) - phi_of(down, s.p.dloss)) / (2 * step) == doctest::Approx(second).epsilon(1e-6).scale(1e-2));
     };
-    for (std::size_t i = 0; i < 40; i += 3) {
-      const auto moved = [&](double h) {
-        Point<double> x = s.x;
-        x.query[i] += h;
-        return x;
-      };
-      check(loss_of, moved, at.dquery.values[i]);
-      check(phi_of, moved, at.ddquery.values[i]);
-    }
-    for (std::size_t i = 0; form != Form::nt_xent && i < s.x.key.size(); i += 3) {
-      const auto moved = [&](double h) {
-        Point<double> x = s.x;
-        x.key[i] += h;
-        return x;
-      };
-      check(loss_of, moved, at.dkey.values[i]);
-      check(phi_of, moved, at.ddkey.values[i]);
-    }
-    const auto warmer = [&](double h) {
-      Point<double> x = s.x;
-      x.temperature += h;
-      return x;
-    };
-    check(loss_of, warmer, at.dtemperature.values[0]);
-    check(phi_of, warmer, at.ddtemperature.values[0]);
-    for (std::size_t a = 0; a < s.p.dloss.size(); ++a) {  // Phi is linear in dloss
+    for (std::size_t i = 0; i < 40; i += 3) check(nullptr, &Point<double>::query, i, at.d.query.values[i], at.dd.query.values[i]);
+    for (std::size_t i = 0; form != Form::nt_xent && i < s.x.key.size(); i += 3)
+      check(nullptr, &Point<double>::key, i, at.d.key.values[i], at.dd.key.values[i]);
+    for (std::size_t i = 0; i < s.x.positive.size(); i += 3)
+      check(nullptr, &Point<double>::positive, i, at.d.positive.values[i], at.dd.positive.values[i]);
+    check(&Point<double>::temperature, nullptr, 0, at.d.temperature.values[0], at.dd.temperature.values[0]);
+    for (std::size_t a = 0; a < s.p.dloss.size(); ++a) {  // <u, d> is linear in dloss
       std::vector<double> dloss(s.p.dloss.size(), 0.0);
       dloss[a] = 1;
       CHECK(phi_of(s.x, dloss) == doctest::Approx(at.ddloss.values[a]).epsilon(1e-10).scale(1e-3));
@@ -561,7 +569,7 @@ TEST_CASE("contrastive: aligned pairs keep their gradient's relative accuracy in
       Run<float> r(s.p, s.x);
       r.forward(), r.backward();
       const Result<double> want = oracle(r.p, r.point());
-      const double e = error(r.dquery.values, want.dquery);
+      const double e = error(r.d.query.values, want.dquery);
       MESSAGE("temperature " << line.temperature << ", form " << int(form) << ": loss " << want.loss[0] << ", gradient error " << e);
       CHECK(e < line.tolerance);
       CHECK(error(r.loss.values, want.loss) < line.tolerance);
@@ -599,7 +607,7 @@ TEST_CASE("contrastive: NaN stays with the anchors that see it, infinity gives N
       CHECK(std::isnan(clip.loss.values[std::size_t(40 + j)]) == (j == 9));
     }
     clip.backward();
-    CHECK(std::isnan(clip.dquery.values[0]));
+    CHECK(std::isnan(clip.d.query.values[0]));
   }
   Sample s = random_sample(Form::key_set, 4, 30, 8, 0.2, 92);
   s.p.positive.assign(4, 3);
@@ -621,10 +629,11 @@ TEST_CASE("contrastive: empty sizes") {
     Sample s = random_sample(Form::key_set, rows, columns, dim, 0.5, 100);
     Run<float> r(s.p, s.x);
     r.all();
+    Run<float>(random_sample(Form::queue, rows, columns, dim, 0.5, 103).p, s.x).all();
     for (const float l : r.loss.values) CHECK(l == doctest::Approx(columns ? std::log(double(columns)) : 0));
     if (columns == 0)
       for (const float l : r.lse.values) CHECK(l == -kInf);
-    CHECK(r.dtemperature.values[0] == 0);
+    CHECK(r.d.temperature.values[0] == 0);
     if (rows != columns) continue;
     Sample clip = random_sample(Form::symmetric, rows, rows, dim, 0.5, 101);
     Run<double>(clip.p, clip.x).all();
@@ -634,14 +643,12 @@ TEST_CASE("contrastive: empty sizes") {
 }
 
 TEST_CASE("contrastive: the bits do not depend on the number of threads") {
-  for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent}) {
-    const Sample s = random_sample(form, 700, form == Form::key_set ? 1500 : 700, 33, 0.1, 110);
-    Run<float> alone(s.p, s.x);
+  for (const Form form : {Form::key_set, Form::queue, Form::symmetric, Form::nt_xent}) {
+    const Sample s = random_sample(form, 700, form == Form::symmetric || form == Form::nt_xent ? 700 : 1500, 33, 0.1, 110);
+    Run<float> alone(s.p, s.x), shared(s.p, s.x);
     std::mt19937 rng(111);
-    for (Field<float>* f : {&alone.u, &alone.v, &alone.w})
-      for (float& v : f->values) v = float(std::normal_distribution<double>()(rng));
-    Run<float> shared(s.p, s.x);
-    shared.u = alone.u, shared.v = alone.v, shared.w = alone.w;
+    alone.u.draw(rng);
+    shared.u = alone.u;
     alone.all();
     for (const int threads : {2, 3, 8}) {
       ThreadPool pool(threads);
@@ -649,13 +656,11 @@ TEST_CASE("contrastive: the bits do not depend on the number of threads") {
       shared.all();
       CHECK(shared.loss.values == alone.loss.values);
       CHECK(shared.lse.values == alone.lse.values);
-      CHECK(shared.dquery.values == alone.dquery.values);
-      CHECK(shared.dkey.values == alone.dkey.values);
-      CHECK(shared.dtemperature.values == alone.dtemperature.values);
       CHECK(shared.ddloss.values == alone.ddloss.values);
-      CHECK(shared.ddquery.values == alone.ddquery.values);
-      CHECK(shared.ddkey.values == alone.ddkey.values);
-      CHECK(shared.ddtemperature.values == alone.ddtemperature.values);
+      for (std::size_t i = 0; i < 4; ++i) {
+        CHECK(shared.d.all()[i]->values == alone.d.all()[i]->values);
+        CHECK(shared.dd.all()[i]->values == alone.dd.all()[i]->values);
+      }
     }
   }
 }
@@ -666,7 +671,7 @@ TEST_CASE("contrastive: instruction sets agree to rounding") {
   on_every_isa([&] {
     Run<float> r(s.p, s.x);
     r.forward(), r.backward();
-    gradients.emplace_back(r.dquery.values.begin(), r.dquery.values.end());
+    gradients.emplace_back(r.d.query.values.begin(), r.d.query.values.end());
   });
   for (const auto& g : gradients) CHECK(error(g, gradients[0]) < 1e-5);
 }
@@ -689,8 +694,8 @@ TEST_CASE("contrastive: a permutation of the samples permutes losses and gradien
   for (Index row = 0; row < 2 * n; ++row) {
     CHECK(b.loss.values[std::size_t(row)] == doctest::Approx(a.loss.values[std::size_t(source(row))]).epsilon(1e-12));
     for (Index d = 0; d < dim; ++d)
-      CHECK(b.dquery.values[std::size_t(row * dim + d)] ==
-            doctest::Approx(a.dquery.values[std::size_t(source(row) * dim + d)]).epsilon(1e-10));
+      CHECK(b.d.query.values[std::size_t(row * dim + d)] ==
+            doctest::Approx(a.d.query.values[std::size_t(source(row) * dim + d)]).epsilon(1e-10));
   }
 }
 
@@ -720,24 +725,22 @@ TEST_CASE("contrastive: scratch obeys 64 (B + M) bytes and 1 MiB a thread, and d
 }
 
 TEST_CASE("contrastive: absent outputs and cotangents") {
-  const Sample s = random_sample(Form::key_set, 60, 130, 20, 0.2, 140);
-  Run<double> r(s.p, s.x);
-  std::mt19937 rng(141);
-  r.u.values = normals(r.u.values.size(), rng);
-  r.forward(), r.backward();  // v = w = 0
-  r.v.values.assign(r.v.values.size(), 0);
-  r.double_backward();
-  Run<double> part(s.p, s.x);
-  part.loss = r.loss, part.lse = r.lse, part.u = r.u;
-  const GuardedWorkspace w(
-      std::max(cpu::contrastive_backward_workspace_bytes(r.operands()), cpu::contrastive_double_backward_workspace_bytes(r.operands())));
-  cpu::contrastive_backward(part.dquery.out(), {}, {}, r.dloss.in(), r.loss.in(), r.lse.in(), part.operands(), w.get());
-  CHECK(part.dquery.values == r.dquery.values);
-  cpu::contrastive_backward({}, part.dkey.out(), part.dtemperature.out(), r.dloss.in(), r.loss.in(), r.lse.in(), part.operands(), w.get());
-  CHECK(part.dkey.values == r.dkey.values);
-  CHECK(part.dtemperature.values[0] == doctest::Approx(r.dtemperature.values[0]).epsilon(1e-12));
-  cpu::contrastive_double_backward(part.ddloss.out(), part.ddquery.out(), {}, {}, part.u.in(), {}, {}, r.dloss.in(), r.loss.in(),
-                                   r.lse.in(), part.operands(), w.get());
-  CHECK(error(part.ddloss.values, r.ddloss.values) < 1e-14);
-  CHECK(error(part.ddquery.values, r.ddquery.values) < 1e-14);
+  for (const Form form : {Form::key_set, Form::queue}) {
+    const Sample s = random_sample(form, 60, 130, 20, 0.2, 140);
+    Run<double> r(s.p, s.x), part(s.p, s.x);
+    std::mt19937 rng(141);
+    r.u.draw(rng);
+    for (Field<double>* f : {&r.u.key, &r.u.positive, &r.u.temperature}) f->values.assign(f->values.size(), 0);
+    r.all();
+    const GuardedWorkspace w(
+        std::max(cpu::contrastive_backward_workspace_bytes(r.operands()), cpu::contrastive_double_backward_workspace_bytes(r.operands())));
+    cpu::contrastive_backward({part.d.query.out(), {}, {}, {}}, r.dloss.in(), r.loss.in(), r.lse.in(), r.operands(), w.get());
+    CHECK(part.d.query.values == r.d.query.values);
+    cpu::contrastive_backward({{}, part.d.key.out(), {}, {}}, r.dloss.in(), r.loss.in(), r.lse.in(), r.operands(), w.get());
+    CHECK(part.d.key.values == r.d.key.values);
+    cpu::contrastive_double_backward(part.ddloss.out(), {part.dd.query.out(), {}, {}, {}}, {r.u.query.in(), {}, {}, {}}, r.dloss.in(),
+                                     r.loss.in(), r.lse.in(), r.operands(), w.get());
+    CHECK(error(part.ddloss.values, r.ddloss.values) < 1e-14);
+    CHECK(error(part.dd.query.values, r.dd.query.values) < 1e-14);
+  }
 }

@@ -194,17 +194,27 @@ TEST_CASE("reduce: bits do not depend on the number of threads") {
 }
 
 TEST_CASE("reduce: a row's result does not depend on the rows beside it") {
-  for_each_isa([] {
-    for (const std::int64_t n : {3, 10, 33, 2000}) {
-      Buffer<float> x({37, n}), y({37});
+  struct Batch {
+    Shape shape;  // of one row
+    unsigned axes;
+  };
+  const Batch batches[] = {{{1, 3}, 2},        {{1, 33}, 2},          {{1, 2000}, 2},      {{1, 50000}, 2},
+                           {{1, 4000, 40}, 2}, {{1, 300, 3, 70}, 10}, {{1, 50, 30, 40}, 6}};
+  for_each_isa([&] {
+    for (const auto& [shape, axes] : batches) {
+      constexpr std::int64_t kRows = 20;
+      const std::int64_t n = shape.elements();
+      Shape many{kRows};
+      for (int i = 1; i < shape.rank(); ++i) many.push_back(shape[i]);
+      Buffer<float> x(many), y(kept_shape(many, axes)), row(shape), one(kept_shape(shape, axes));
       fill_normal(x, 23);
       for (const Kernel kernel : {cpu::sum, cpu::max, cpu::logsumexp}) {
-        kernel(y.array(), x.array(), 2);
-        for (std::int64_t r = 0; r < 37; ++r) {
-          Buffer<float> row({1, n}), one({1});
+        kernel(y.array(), x.array(), axes);
+        for (std::int64_t r = 0; r < kRows; ++r) {
           std::copy(x.data() + r * n, x.data() + (r + 1) * n, row.data());
-          kernel(one.array(), row.array(), 2);
-          REQUIRE(std::memcmp(&one[0], &y[r], sizeof(float)) == 0);
+          kernel(one.array(), row.array(), axes);
+          INFO(to_string(shape), ", axes ", axes, ", row ", r);
+          REQUIRE(std::memcmp(one.data(), y.data() + r * one.size(), static_cast<std::size_t>(one.size()) * sizeof(float)) == 0);
         }
       }
     }

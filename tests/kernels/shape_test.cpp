@@ -241,6 +241,8 @@ TEST_CASE("concat: any axis, any extents, empty inputs among them") {
     check_concat<float>({3, 0, 5}, axis, {1, 2});
   }
   check_concat<float>({7}, 0, {40000, 3, 50000});
+  check_concat<float>({500, 1, 90}, 1, {3, 0, 2, 1});
+  check_concat<std::uint8_t>({3, 2}, 1, std::vector<Index>(40, 2));  // more inputs than are written at once
 }
 
 TEST_CASE("pad: random paddings of every type") {
@@ -309,15 +311,19 @@ TEST_CASE("shape kernels: the same bits for any thread count") {
   Buffer<float> x(shape);
   fill_normal(x, 6);
   struct Results {
-    Buffer<float> permute, slice, slice_add, pad, flip;
+    Buffer<float> permute, slice, slice_add, pad, flip, rows, columns;
   };
   const auto run = [&] {
-    Results r{Buffer<float>(permuted), Buffer<float>(window), x, Buffer<float>(padded), Buffer<float>(shape)};
+    Results r{Buffer<float>(permuted),      Buffer<float>(window),       x, Buffer<float>(padded), Buffer<float>(shape),
+              Buffer<float>({34, 40, 300}), Buffer<float>({17, 80, 300})};
     cpu::permute(r.permute.array(), x.array(), permutation);
     cpu::slice(r.slice.array(), x.array(), starts, steps);
     cpu::slice_add(r.slice_add.array(), r.slice.array(), starts, steps);
     cpu::pad(r.pad.array(), x.array(), low, 0.5);
     cpu::flip(r.flip.array(), x.array(), 5);
+    const ConstArray twice[] = {x.array(), r.flip.array()};
+    cpu::concat(r.rows.array(), twice, 2, 0);
+    cpu::concat(r.columns.array(), twice, 2, 1);
     return r;
   };
   const Results alone = run();
@@ -329,4 +335,6 @@ TEST_CASE("shape kernels: the same bits for any thread count") {
   CHECK(alone.slice_add.same_bits(shared.slice_add));
   CHECK(alone.pad.same_bits(shared.pad));
   CHECK(alone.flip.same_bits(shared.flip));
+  CHECK(alone.rows.same_bits(shared.rows));
+  CHECK(alone.columns.same_bits(shared.columns));
 }

@@ -112,10 +112,12 @@ TEST_CASE("modules: initial values are PyTorch's distribution and a function of 
 TEST_CASE("modules: the MLP computes its layers, with no activation after the last") {
   Generator rng(4);
   const Tensor x = normal(Key{1, 0}, {3, 4}, 0, 1, DType::f64);
-  const std::pair<Activation, std::function<Tensor(const Tensor&)>> activations[] = {
-      {Activation::identity, [](const Tensor& t) { return t; }}, {Activation::relu, [](const Tensor& t) { return relu(t); }},
-      {Activation::tanh, [](const Tensor& t) { return tanh(t); }}, {Activation::gelu, [](const Tensor& t) { return gelu(t); }},
-      {Activation::sigmoid, [](const Tensor& t) { return sigmoid(t); }}, {Activation::softplus, [](const Tensor& t) { return softplus(t); }}};
+  const std::pair<Activation, std::function<Tensor(const Tensor&)>> activations[] = {{Activation::identity, [](const Tensor& t) { return t; }},
+                                                                                     {Activation::relu, [](const Tensor& t) { return relu(t); }},
+                                                                                     {Activation::tanh, [](const Tensor& t) { return tanh(t); }},
+                                                                                     {Activation::gelu, [](const Tensor& t) { return gelu(t); }},
+                                                                                     {Activation::sigmoid, [](const Tensor& t) { return sigmoid(t); }},
+                                                                                     {Activation::softplus, [](const Tensor& t) { return softplus(t); }}};
   for (const auto& [activation, function] : activations) {
     const Mlp model({4, 5, 6, 2}, rng, {.activation = activation, .dtype = DType::f64});
     const auto& l = model.layers;
@@ -127,6 +129,8 @@ TEST_CASE("modules: the MLP computes its layers, with no activation after the la
   const Mlp linear_model({4, 2}, rng);
   const Tensor rows = Tensor::ones({1, 4});
   CHECK(same_bits(linear_model.features(rows), rows));
+  CHECK(same_bits(linear_model(Tensor::ones({1, 1, 2, 2})), linear_model(rows)));  // an image
+  CHECK(linear_model(Tensor::ones({3, 5, 4})).shape() == Shape{3, 5, 2});          // a sequence of rows
   CHECK(contains(error_of<ValueError>([&] { Mlp({4}, rng); }), "1 sizes"));
   CHECK(contains(error_of<ValueError>([&] { Mlp()(rows); }), "without layers"));
   CHECK(contains(error_of<ShapeError>([&] { linear_model(Tensor::ones({1, 3})); }), "[linear]"));
@@ -201,7 +205,8 @@ TEST_CASE("modules: shapes of convolutional networks") {
   CHECK_FALSE(encoder.blocks[2].pool);
   CHECK(Flatten()(Tensor::ones({2, 3, 4})).shape() == Shape{2, 12});
   CHECK(Flatten()(Tensor::ones({0, 3, 4})).shape() == Shape{0, 12});
-  CHECK(Sequential(MaxPool2d({.kernel = 3, .stride = 2, .padding = 1}), GlobalAvgPool())(Tensor::ones({2, 3, 7, 7})).shape() == Shape{2, 3});
+  CHECK(Sequential(MaxPool2d({.kernel = 3, .stride = 2, .padding = 1}), GlobalAvgPool())(Tensor::ones({2, 3, 7, 7})).shape() ==
+        Shape{2, 3});
   CHECK(contains(error_of<ValueError>([&] { Conv2d(3, 4, 3, rng, {.groups = 2}); }), "groups 2"));
   CHECK(contains(error_of<ValueError>([&] { ConvEncoder(1, rng, {.widths = {}}); }), "widths is empty"));
 }
@@ -225,7 +230,7 @@ TEST_CASE("modules: binding values is cheap and differentiable") {
   const TensorList inner = tape.gradients(mse(model(x), y), p, {.create_graph = true});
   TensorList fast;
   for (std::size_t i = 0; i < p.size(); ++i) fast.push_back(add_scaled(p[i], inner[i], -.1));
-  const Gradients outer = tape.gradients(mse(bind(model, fast)(x), y), {.require_all = true});
+  const Gradients outer = tape.gradients(mse(gradus::bind(model, fast)(x), y), {.require_all = true});
   CHECK(outer.values.size() == p.size());
   CHECK(largest_difference(outer.values[0], inner[0]) > 0);
 }
@@ -287,8 +292,10 @@ TEST_CASE("growth: convolutions grow with their batch norms, running statistics 
     adam.step(tape.gradients(sum(square(model(x)))));
   }
   auto& blocks = model.encoder.blocks;
-  check_growth([&] { return model(x); }, adam, [&] { return widen(blocks[0].conv, blocks[0].norm, blocks[1].conv, 5, rng.next_key()); }, 1e-13);
-  check_growth([&] { return model(x); }, adam, [&] { return widen(blocks[1].conv, blocks[1].norm, model.head, 11, rng.next_key()); }, 1e-13);
+  check_growth([&] { return model(x); }, adam, [&] { return widen(blocks[0].conv, blocks[0].norm, blocks[1].conv, 5, rng.next_key()); },
+               1e-13);
+  check_growth([&] { return model(x); }, adam, [&] { return widen(blocks[1].conv, blocks[1].norm, model.head, 11, rng.next_key()); },
+               1e-13);
   CHECK(blocks[1].norm.running_var.tensor().shape() == Shape{11});
   CHECK(model.head.weight.tensor().shape() == Shape{3, 11});
   // Copies are copies in training mode too: batch statistics of equal channels are equal.

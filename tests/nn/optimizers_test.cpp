@@ -104,8 +104,8 @@ TEST_CASE("optimizers: every form equals its textbook loop") {
     const double tolerance = dtype == DType::f64 ? 1e-14 : 2e-6;
     CHECK(difference(Sgd({.learning_rate = .1}), SgdReference{.1, 0, 0, false}, dtype) < tolerance);
     CHECK(difference(Sgd({.learning_rate = .1, .momentum = .9}), SgdReference{.1, .9, 0, false}, dtype) < tolerance);
-    CHECK(difference(Sgd({.learning_rate = .1, .momentum = .9, .nesterov = true, .weight_decay = .05}), SgdReference{.1, .9, .05, true}, dtype) <
-          tolerance);
+    CHECK(difference(Sgd({.learning_rate = .1, .momentum = .9, .nesterov = true, .weight_decay = .05}), SgdReference{.1, .9, .05, true},
+                     dtype) < tolerance);
     CHECK(difference(Sgd({.learning_rate = .1, .weight_decay = .05}), SgdReference{.1, 0, .05, false}, dtype) < tolerance);
     CHECK(difference(Adam({.learning_rate = .01}), AdamReference{.01, .9, .999, 1e-8, 0, false}, dtype) < tolerance);
     CHECK(difference(Adam({.learning_rate = .01, .beta1 = 0, .beta2 = .9, .epsilon = 1e-3, .weight_decay = .1}),
@@ -278,9 +278,7 @@ TEST_CASE("optimizers: an allocation that fails in a step leaves everything as i
     failed = false;
     try {
       adam.step(g);
-    } catch (const MemoryError&) {
-      failed = true;
-    }
+    } catch (const MemoryError&) { failed = true; }
     fail_allocation(0);
     if (failed) {
       CHECK(same_bits(a, before));

@@ -121,7 +121,8 @@ TEST_CASE("safetensors: a full disk is an IoError and leaves what was there befo
 
 TEST_CASE("safetensors: places that cannot be written or read are IoErrors that name them") {
   const TemporaryFolder folder;
-  CHECK(contains(error_of<IoError>([&] { write_safetensors(folder / "no/such/folder/x", sample()); }), "no/such/folder/x' cannot be created"));
+  CHECK(contains(error_of<IoError>([&] { write_safetensors(folder / "no/such/folder/x", sample()); }),
+                 "no/such/folder/x' cannot be created"));
   CHECK(contains(error_of<IoError>([&] { read_safetensors(folder / "absent"); }), "absent': cannot be opened"));
   CHECK(contains(error_of<IoError>([&] { read_safetensors(folder / "."); }), "not a regular file"));
   std::string error;
@@ -217,10 +218,14 @@ TEST_CASE("safetensors: hostile headers are rejected with the reason") {
       {file_of(entry(R"({"dtype":"U8","shape":[3],"data_offsets":[1,4]})"), four), "belong to no tensor"},
       {file_of(entry(R"({"dtype":"U8","shape":[3],"data_offsets":[0,3]})"), four), "end at byte 3 of 4"},
       {file_of("{}", four), "end at byte 0 of 4"},
-      {file_of(R"({"x":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"y":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})", four), "overlaps"},
-      {file_of(R"({"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"y":{"dtype":"U8","shape":[0],"data_offsets":[2,2]}})", four), "overlaps"},
-      {file_of(R"({"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"x":{"dtype":"U8","shape":[0],"data_offsets":[4,4]}})", four), "'x' occurs twice"},
-      {file_of(R"({"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"\u0078":{"dtype":"U8","shape":[0],"data_offsets":[4,4]}})", four), "'x' occurs twice"},
+      {file_of(R"({"x":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"y":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})", four),
+       "overlaps"},
+      {file_of(R"({"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"y":{"dtype":"U8","shape":[0],"data_offsets":[2,2]}})", four),
+       "overlaps"},
+      {file_of(R"({"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"x":{"dtype":"U8","shape":[0],"data_offsets":[4,4]}})", four),
+       "'x' occurs twice"},
+      {file_of(R"({"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"\u0078":{"dtype":"U8","shape":[0],"data_offsets":[4,4]}})", four),
+       "'x' occurs twice"},
       {file_of(R"({"__metadata__":{"a":"1","a":"2"}})"), "metadata 'a' occurs twice"},
       {file_of(R"({"__metadata__":{},"__metadata__":{}})"), "'__metadata__' occurs twice"},
       {file_of(R"({"__metadata__":{"a":1}})"), "expected '\"'"},
@@ -241,7 +246,8 @@ TEST_CASE("safetensors: legal oddities are read") {
   CHECK(read(file_of("  { }  \n")).tensors.empty());
   CHECK(read(file_of(R"({"__metadata__":{}})")).metadata.empty());
   const TensorFile file = read(file_of(R"( {"\ud83d\ude00\u00e9\/" : { "shape":[ ], "data_offsets":[0 , 8],
-      "dtype":"I64" } , "empty":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}} )", std::string("\x05\0\0\0\0\0\0\0", 8)));
+      "dtype":"I64" } , "empty":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}} )",
+                                       std::string("\x05\0\0\0\0\0\0\0", 8)));
   REQUIRE(file.tensors.size() == 2);
   CHECK(file.tensors[0].first == "😀é/");
   CHECK(file.tensors[0].second.item() == 5);

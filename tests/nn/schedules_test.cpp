@@ -55,9 +55,9 @@ TEST_CASE("schedule: step decay halves at its multiples") {
 }
 
 TEST_CASE("schedule: what is printed reads back to the same bits") {
-  for (const Schedule& s :
-       {Schedule(0.1), Schedule::linear(1. / 3, -2e-17, 12345678901), Schedule::cosine(.99, 1, 40), Schedule::warmup_cosine(2e-3, 20, 1000, 1e-300),
-        Schedule::step_decay(1e-3, .1, 7), Schedule(std::numeric_limits<double>::infinity())}) {
+  for (const Schedule& s : {Schedule(0.1), Schedule::linear(1. / 3, -2e-17, 12345678901), Schedule::cosine(.99, 1, 40),
+                            Schedule::warmup_cosine(2e-3, 20, 1000, 1e-300), Schedule::step_decay(1e-3, .1, 7),
+                            Schedule(std::numeric_limits<double>::infinity())}) {
     CHECK(Schedule::parse(s.to_string()) == s);
   }
   CHECK(Schedule::warmup_cosine(2e-3, 20, 1000).to_string() == "warmup_cosine(0.002, 20, 1000, 0)");
@@ -69,7 +69,7 @@ TEST_CASE("schedule: what makes no sense throws and says so") {
   CHECK(contains(error_of<ValueError>([] { Schedule::linear(1, 0, 0); }), "steps is 0"));
   CHECK(contains(error_of<ValueError>([] { Schedule::warmup_cosine(1, 10, 10); }), "warmup is 10 of 10 steps"));
   CHECK(contains(error_of<ValueError>([] { Schedule::step_decay(1, .5, 0); }), "every is 0"));
-  for (const char* text : {"", "linear", "linear(1, 0)", "linear(1, 0, 1.5)", "linear(1, x, 10)", "linear(1, 0, 10", "cubic(1, 2, 3)", "1e-3 x",
-                           "constant()", "linear(1,0,10,)"})
+  for (const char* text : {"", "linear", "linear(1, 0)", "linear(1, 0, 1.5)", "linear(1, x, 10)", "linear(1, 0, 10", "cubic(1, 2, 3)",
+                           "1e-3 x", "constant()", "linear(1,0,10,)"})
     CHECK(contains(error_of<ValueError>([&] { Schedule::parse(text); }), "is no schedule"));
 }

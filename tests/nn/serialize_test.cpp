@@ -243,9 +243,7 @@ TEST_CASE("checkpoint: an allocation that fails while loading changes nothing, a
     bool failed = false;
     try {
       run.checkpoint.load(file, "file");
-    } catch (const MemoryError&) {
-      failed = true;
-    }
+    } catch (const MemoryError&) { failed = true; }
     fail_allocation(0);
     if (!failed) break;
     ++failures;

@@ -52,9 +52,7 @@ class TemporaryFolder {
 template <class E, class F> std::string error_of(F&& f) {
   try {
     f();
-  } catch (const E& e) {
-    return e.what();
-  }
+  } catch (const E& e) { return e.what(); }
   return "";
 }
 

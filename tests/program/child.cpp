@@ -1,4 +1,4 @@
-#include "child.h"
+#include <gradus/tests/program/child.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -128,7 +128,7 @@ Result Child::wait() {
   return result;
 }
 
-Result gradus(const Folder& folder, const std::vector<std::string>& arguments, const Start& start) {
+Result run_gradus(const Folder& folder, const std::vector<std::string>& arguments, const Start& start) {
   return Child(folder, arguments, start).wait();
 }
 

@@ -51,6 +51,6 @@ class Child {
   int out_ = -1, err_ = -1;
 };
 
-Result gradus(const Folder& folder, const std::vector<std::string>& arguments, const Start& start = {});
+Result run_gradus(const Folder& folder, const std::vector<std::string>& arguments, const Start& start = {});
 
 }  // namespace gradus::experiments::test

@@ -9,7 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "child.h"
+#include <gradus/tests/program/child.h>
 
 using namespace gradus::experiments::test;
 using Json = nlohmann::ordered_json;
@@ -64,7 +64,7 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 
 TEST_CASE("kill -9 at any step and --resume give what the unbroken run gives") {
   const Folder folder;
-  CHECK(gradus(folder, slow({"--out", "whole", "--checkpoint-every", "3"})).code == 0);
+  CHECK(run_gradus(folder, slow({"--out", "whole", "--checkpoint-every", "3"})).code == 0);
   std::mt19937 random(20240611);
   for (int round = 0; round < 6; ++round) {
     const std::string run = "run" + std::to_string(round);
@@ -75,7 +75,7 @@ TEST_CASE("kill -9 at any step and --resume give what the unbroken run gives") {
     child.kill(SIGKILL);
     CHECK(child.wait().signal == SIGKILL);
     CHECK_FALSE(folder.has(run + "/result.json"));
-    const Result resumed = gradus(folder, slow({"--out", run, "--checkpoint-every", "3", "--resume"}));
+    const Result resumed = run_gradus(folder, slow({"--out", run, "--checkpoint-every", "3", "--resume"}));
     CAPTURE(resumed.err);
     CHECK(resumed.code == 0);
     check_same_run(folder, "whole", run);
@@ -85,7 +85,7 @@ TEST_CASE("kill -9 at any step and --resume give what the unbroken run gives") {
 
 TEST_CASE("an interrupt ends after the step with a checkpoint and exit code 130") {
   const Folder folder;
-  CHECK(gradus(folder, slow({"--out", "whole"})).code == 0);
+  CHECK(run_gradus(folder, slow({"--out", "whole"})).code == 0);
   for (const int signal : {SIGINT, SIGTERM}) {
     for (const long rows : {4L, 22L}) {  // in the first loop, in the second
       const std::string run = "run" + std::to_string(signal) + "-" + std::to_string(rows);
@@ -98,7 +98,7 @@ TEST_CASE("an interrupt ends after the step with a checkpoint and exit code 130"
       CHECK(contains(stopped.err, "interrupted; the checkpoint is in " + run));
       CHECK(folder.has(run + "/checkpoint.safetensors"));
       CHECK_FALSE(folder.has(run + "/result.json"));
-      CHECK(gradus(folder, slow({"--out", run, "--resume"})).code == 0);
+      CHECK(run_gradus(folder, slow({"--out", run, "--resume"})).code == 0);
       check_same_run(folder, "whole", run);  // the checkpoint is gone: nobody asked to keep it
     }
   }
@@ -106,22 +106,22 @@ TEST_CASE("an interrupt ends after the step with a checkpoint and exit code 130"
 
 TEST_CASE("a loop that ends early resumes like one that does not") {
   const Folder folder;
-  CHECK(gradus(folder, slow({"--set", "mode=stops_early", "--out", "whole"})).code == 0);
+  CHECK(run_gradus(folder, slow({"--set", "mode=stops_early", "--out", "whole"})).code == 0);
   Child child(folder, slow({"--set", "mode=stops_early", "--out", "run"}));
   wait_for_rows(folder, "run/log.csv", 9);  // 7 rows of the first loop, then the second
   child.kill(SIGINT);
   CHECK(child.wait().code == 130);
-  CHECK(gradus(folder, slow({"--set", "mode=stops_early", "--out", "run", "--resume"})).code == 0);
+  CHECK(run_gradus(folder, slow({"--set", "mode=stops_early", "--out", "run", "--resume"})).code == 0);
   check_same_run(folder, "whole", "run");
 }
 
 TEST_CASE("--resume says when there is nothing to resume") {
   const Folder folder;
-  const Result fresh = gradus(folder, {"run", "fake", "--out", "run", "--resume"});
+  const Result fresh = run_gradus(folder, {"run", "fake", "--out", "run", "--resume"});
   CHECK(fresh.code == 0);
   CHECK(contains(fresh.err, "there is no checkpoint in run: the run begins at step 0"));
   const std::string before = folder.read("run/result.json");
-  const Result again = gradus(folder, {"run", "fake", "--out", "run", "--resume", "--check"});
+  const Result again = run_gradus(folder, {"run", "fake", "--out", "run", "--resume", "--check"});
   CHECK(again.code == 3);  // its check failed when it ran, and still does
   CHECK(contains(again.err, "the run in run is finished: there is nothing to resume"));
   CHECK(contains(again.out, "score >= 2"));
@@ -130,7 +130,7 @@ TEST_CASE("--resume says when there is nothing to resume") {
 
 TEST_CASE("--resume refuses another run's folder") {
   const Folder folder;
-  CHECK(gradus(folder, {"run", "fake", "--out", "run", "--checkpoint-every", "2"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--out", "run", "--checkpoint-every", "2"}).code == 0);
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"--seed", "2"}, "its seed is 1, this run's is 2"},
       {{"--set", "learning_rate=0.2"}, "its field learning_rate is 0.1, this run's is 0.2"},
@@ -140,23 +140,23 @@ TEST_CASE("--resume refuses another run's folder") {
     for (const auto& [more, expected] : cases) {
       std::vector<std::string> arguments{"run", "fake", "--out", "run", "--resume"};
       arguments.insert(arguments.end(), more.begin(), more.end());
-      const Result run = gradus(folder, arguments);
+      const Result run = run_gradus(folder, arguments);
       CAPTURE(run.err);
       CHECK(run.code == 1);
       CHECK(contains(run.err, expected));
     }
   }
-  CHECK(gradus(folder, {"run", "fake", "--out", "run", "--resume"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--out", "run", "--resume"}).code == 0);
 }
 
 TEST_CASE("a damaged checkpoint or log is an error, not another result") {
   const Folder folder;
-  CHECK(gradus(folder, {"run", "fake", "--out", "run", "--checkpoint-every", "2"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--out", "run", "--checkpoint-every", "2"}).code == 0);
   REQUIRE(std::remove((folder / "run/result.json").c_str()) == 0);
   const std::string checkpoint = folder.read("run/checkpoint.safetensors"), log = folder.read("run/log.csv");
   const auto resume_with = [&](const std::string& file, const std::string& content) {
     std::ofstream(folder / file, std::ios::binary) << content;
-    const Result run = gradus(folder, {"run", "fake", "--out", "run", "--resume"});
+    const Result run = run_gradus(folder, {"run", "fake", "--out", "run", "--resume"});
     std::ofstream(folder / "run/checkpoint.safetensors", std::ios::binary) << checkpoint;
     std::ofstream(folder / "run/log.csv", std::ios::binary) << log;
     return run;
@@ -169,5 +169,5 @@ TEST_CASE("a damaged checkpoint or log is an error, not another result") {
   }
   CHECK(contains(resume_with("run/log.csv", log.substr(0, 40)).err, "rows"));
   CHECK(contains(resume_with("run/log.csv", "step,other\n0,1\n").err, "columns"));
-  CHECK(gradus(folder, {"run", "fake", "--out", "run", "--resume"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--out", "run", "--resume"}).code == 0);
 }

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "child.h"
+#include <gradus/tests/program/child.h>
 
 using namespace gradus::experiments::test;
 using Json = nlohmann::ordered_json;
@@ -39,7 +39,7 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 
 TEST_CASE("a run leaves result, log and plot") {
   const Folder folder;
-  const Result run = gradus(folder, {"run", "fake"});
+  const Result run = run_gradus(folder, {"run", "fake"});
   CHECK(run.code == 0);
   CHECK(run.err.empty());
   CHECK(run.out.rfind("fake, seed 1: digits, 1437 training and 360 test samples\n", 0) == 0);
@@ -73,10 +73,10 @@ TEST_CASE("a run leaves result, log and plot") {
 
 TEST_CASE("the same seed gives the same bytes, for any number of threads") {
   const Folder folder;
-  CHECK(gradus(folder, {"run", "fake", "--out", "a"}).code == 0);
-  CHECK(gradus(folder, {"run", "fake", "--out", "b"}).code == 0);
-  CHECK(gradus(folder, {"run", "fake", "--out", "c", "--threads", "2"}).code == 0);
-  CHECK(gradus(folder, {"run", "fake", "--out", "d", "--seed", "2"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--out", "a"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--out", "b"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--out", "c", "--threads", "2"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--out", "d", "--seed", "2"}).code == 0);
   const std::string text = without_cost(result_of(folder, "a")).dump();
   CHECK(without_cost(result_of(folder, "b")).dump() == text);
   Json threads = without_cost(result_of(folder, "c"));
@@ -92,7 +92,7 @@ TEST_CASE("the same seed gives the same bytes, for any number of threads") {
 
 TEST_CASE("--set changes a field and is recorded") {
   const Folder folder;
-  CHECK(gradus(folder, {"run", "fake", "--set", "learning_rate=0.5", "--set", "label=a=b", "--set", "batch=16"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--set", "learning_rate=0.5", "--set", "label=a=b", "--set", "batch=16"}).code == 0);
   const Json config = result_of(folder, "runs/fake-seed1")["config"];
   CHECK(config["learning_rate"] == 0.5);
   CHECK(config["label"] == "a=b");
@@ -108,7 +108,8 @@ TEST_CASE("what the user types wrong is one sentence and exit code 2") {
       {{"run", "fake", "fake"}, "named twice"},
       {{"run", "fake", "--bogus"}, "--bogus"},
       {{"run", "fake", "--seed", "x"}, "--seed"},
-      {{"run", "fake", "--seed", "-1"}, "--seed"},
+      {{"run", "fake", "--seed", "-1"}, "--seed: a seed is a whole number from 0 to 2^64 - 1; got '-1'"},
+      {{"run", "fake", "--seeds", "1,18446744073709551616"}, "--seeds: a seed is a whole number"},
       {{"run", "fake", "--seeds", "1,1"}, "--seeds names a seed twice"},
       {{"run", "fake", "--seed", "1", "--seeds", "1,2"}, "excludes"},
       {{"run", "fake", "--threads", "0"}, "--threads"},
@@ -129,7 +130,8 @@ TEST_CASE("what the user types wrong is one sentence and exit code 2") {
       {{"data", "get", "fashion"}, "there is no data set 'fashion' to get; there are "},
   };
   for (const auto& [arguments, expected] : cases) {
-    const Result run = gradus(folder, arguments);
+    const Result run = run_gradus(folder, arguments);
+    CAPTURE(expected);
     CAPTURE(run.err);
     CHECK(run.code == 2);
     CHECK(run.out.empty());
@@ -137,7 +139,7 @@ TEST_CASE("what the user types wrong is one sentence and exit code 2") {
     CHECK(contains(run.err, expected));
   }
   CHECK_FALSE(folder.has("runs"));
-  CHECK(gradus(folder, {}).code == 2);
+  CHECK(run_gradus(folder, {}).code == 2);
 }
 
 TEST_CASE("what fails is one sentence and exit code 1") {
@@ -150,29 +152,29 @@ TEST_CASE("what fails is one sentence and exit code 1") {
       {{"run", "fake", "--set", "learning_rate=-1", "--out", "/proc/nowhere"}, "/proc/nowhere"},
   };
   for (const auto& [arguments, expected] : cases) {
-    const Result run = gradus(folder, arguments);
+    const Result run = run_gradus(folder, arguments);
     CAPTURE(run.err);
     CHECK(run.code == 1);
     check_one_sentence(run.err);
     CHECK(contains(run.err, expected));
   }
   CHECK_FALSE(folder.has("runs/fake-seed1/result.json"));
-  CHECK(gradus(folder, {"run", "fake"}).code == 0);  // and the next call works
+  CHECK(run_gradus(folder, {"run", "fake"}).code == 0);  // and the next call works
 }
 
 TEST_CASE("checks: exit code 3 under --check, NaN fails and is null, quick runs have none") {
   const Folder folder;
-  CHECK(gradus(folder, {"run", "fake"}).code == 0);
-  CHECK(gradus(folder, {"run", "fake", "--check"}).code == 3);
-  CHECK(gradus(folder, {"run", "fake", "--check", "--seed", "2"}).code == 0);
-  CHECK(gradus(folder, {"run", "fake", "--check", "--seed", "4"}).code == 3);
-  CHECK(gradus(folder, {"run", "fake", "--check", "--seed", "2", "--set", "mode=not_a_number"}).code == 3);
+  CHECK(run_gradus(folder, {"run", "fake"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--check"}).code == 3);
+  CHECK(run_gradus(folder, {"run", "fake", "--check", "--seed", "2"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--check", "--seed", "4"}).code == 3);
+  CHECK(run_gradus(folder, {"run", "fake", "--check", "--seed", "2", "--set", "mode=not_a_number"}).code == 3);
   const Json result = result_of(folder, "runs/fake-seed2");
   CHECK(result["metrics"]["score"].is_null());
   CHECK(result["checks"][0]["value"].is_null());
   CHECK(result["checks"][0]["pass"] == false);
 
-  const Result quick = gradus(folder, {"run", "fake", "--check", "--quick"});
+  const Result quick = run_gradus(folder, {"run", "fake", "--check", "--quick"});
   CHECK(quick.code == 0);
   CHECK(contains(quick.out, "quick"));
   CHECK(result_of(folder, "runs/fake-seed1")["quick"] == true);
@@ -181,7 +183,7 @@ TEST_CASE("checks: exit code 3 under --check, NaN fails and is null, quick runs 
 
 TEST_CASE("a finding that fires is said in a sentence and the run finishes") {
   const Folder folder;
-  const Result run = gradus(folder, {"run", "fake", "--set", "collapse=true"});
+  const Result run = run_gradus(folder, {"run", "fake", "--set", "collapse=true"});
   CHECK(run.code == 0);
   CHECK(contains(run.out, "collapse: fired (0.99, threshold 0.95). All embeddings are equal: keep the stop-gradient."));
   CHECK(result_of(folder, "runs/fake-seed1")["findings"][0]["verdict"] == "fired");
@@ -190,7 +192,7 @@ TEST_CASE("a finding that fires is said in a sentence and the run finishes") {
 TEST_CASE("several seeds: the median decides, or the worst where the check says so") {
   const Folder folder;
   // score is the seed: its median is 2 (>= 2 passes though seed 1 alone fails), its worst for <= 3 is 3.
-  CHECK(gradus(folder, {"run", "fake", "--seeds", "1,2,3", "--check"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--seeds", "1,2,3", "--check"}).code == 0);
   const Json summary = result_of(folder, "runs/fake-seeds1-2-3");
   CHECK(summary["seeds"] == Json{1, 2, 3});
   CHECK(summary["metrics"]["score"] == 2.0);
@@ -201,31 +203,31 @@ TEST_CASE("several seeds: the median decides, or the worst where the check says 
   CHECK(contains(folder.read("runs/fake-seeds1-2-3/loss.svg"), "fill-opacity"));  // the band over the seeds
   for (const char* run : {"runs/fake-seed1", "runs/fake-seed2", "runs/fake-seed3"}) CHECK(folder.has(std::string(run) + "/result.json"));
 
-  CHECK(gradus(folder, {"run", "fake", "--seeds", "2,3,4", "--check"}).code == 3);  // the worst of <= 3 is 4
-  CHECK(gradus(folder, {"run", "fake", "--seeds", "1,2", "--check"}).code == 3);    // the median of >= 2 is 1.5
-  const Json nan = Json::parse(gradus(folder, {"run", "fake", "--seeds", "1,2", "--set", "mode=not_a_number", "--json"}).out);
+  CHECK(run_gradus(folder, {"run", "fake", "--seeds", "2,3,4", "--check"}).code == 3);  // the worst of <= 3 is 4
+  CHECK(run_gradus(folder, {"run", "fake", "--seeds", "1,2", "--check"}).code == 3);    // the median of >= 2 is 1.5
+  const Json nan = Json::parse(run_gradus(folder, {"run", "fake", "--seeds", "1,2", "--set", "mode=not_a_number", "--json"}).out);
   CHECK(nan["summary"][0]["checks"][0]["pass"] == false);
 }
 
 TEST_CASE("--json prints the result and nothing else") {
   const Folder folder;
-  const Result one = gradus(folder, {"run", "fake", "--json"});
+  const Result one = run_gradus(folder, {"run", "fake", "--json"});
   CHECK(Json::parse(one.out).dump() == result_of(folder, "runs/fake-seed1").dump());
   CHECK(one.err.empty());
-  const Json several = Json::parse(gradus(folder, {"run", "fake_ingredient", "--seeds", "1,2", "--json"}).out);
+  const Json several = Json::parse(run_gradus(folder, {"run", "fake_ingredient", "--seeds", "1,2", "--json"}).out);
   CHECK(several["results"].size() == 2);
   CHECK(several["results"][1]["seed"] == 2);
   CHECK(several["summary"][0]["seeds"] == Json{1, 2});
-  CHECK(Json::parse(gradus(folder, {"list", "--json"}).out).is_array());
+  CHECK(Json::parse(run_gradus(folder, {"list", "--json"}).out).is_array());
 }
 
 TEST_CASE("a full disk is a sentence, and nothing half-written stays") {
   const Folder folder;
-  CHECK(gradus(folder, {"run", "fake", "--out", "run"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--out", "run"}).code == 0);
   const std::size_t log = folder.read("run/log.csv").size(), plot = folder.read("run/loss.svg").size();
   for (const long limit : {1L, 60L, static_cast<long>(log) - 5, static_cast<long>(log) + 20, static_cast<long>(plot) - 1}) {
     CAPTURE(limit);
-    const Result full = gradus(folder, {"run", "fake", "--out", "full"}, {.file_limit = limit});
+    const Result full = run_gradus(folder, {"run", "fake", "--out", "full"}, {.file_limit = limit});
     CHECK(full.code == 1);
     check_one_sentence(full.err);
     CHECK(contains(full.err, "File too large"));
@@ -233,10 +235,10 @@ TEST_CASE("a full disk is a sentence, and nothing half-written stays") {
     for (const std::string& file : folder.files("full")) CHECK(file.find(".tmp") == std::string::npos);
     if (folder.has("full/log.csv") && !folder.read("full/log.csv").empty()) CHECK(folder.read("full/log.csv").back() == '\n');
   }
-  CHECK(gradus(folder, {"run", "fake", "--out", "full"}).code == 0);
+  CHECK(run_gradus(folder, {"run", "fake", "--out", "full"}).code == 0);
   CHECK(folder.read("full/log.csv") == folder.read("run/log.csv"));
 
-  const Result no_output = gradus(folder, {"list"}, {.out_file = "/dev/full"});
+  const Result no_output = run_gradus(folder, {"list"}, {.out_file = "/dev/full"});
   CHECK(no_output.code == 1);
   check_one_sentence(no_output.err);
 }

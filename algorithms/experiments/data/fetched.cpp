@@ -169,7 +169,12 @@ void fetch(const FetchedSet& set, const std::string& data_dir, const std::functi
       fixed(set.megabytes, 1) + " MB in " + folder);
   make_folder(staging);
   const std::string file = download(set, staging, say);
-  convert_package(set, file, staging, say);
+  try {
+    convert_package(set, file, staging, say);
+  } catch (const Error&) {
+    remove_file(staging + "/" + file);  // the next try downloads it anew
+    throw;
+  }
   std::filesystem::remove_all(folder);
   std::filesystem::rename(staging + "/made", folder);
   std::filesystem::remove_all(staging);

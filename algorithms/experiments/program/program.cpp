@@ -1,6 +1,7 @@
 #include <gradus/algorithms/experiments/program/program.h>
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
@@ -27,6 +28,16 @@ void add_data_option(CLI::App* command, std::string& folder) {
   command->add_option("--data", folder, "where fetched data is (" + folder + ")")->type_name("DIR");
 }
 
+// The parser itself would take -1 for 2^64 - 1. Throws ValidationError, which the parser reports with the option's name.
+const CLI::Validator kSeed(
+    [](std::string& text) {
+      std::uint64_t seed = 0;
+      const auto result = std::from_chars(text.data(), text.data() + text.size(), seed);
+      const bool whole = result.ec == std::errc() && result.ptr == text.data() + text.size();
+      return whole ? std::string() : "a seed is a whole number from 0 to 2^64 - 1; got '" + text + "'";
+    },
+    "");
+
 void add_list(CLI::App& app, Action& action) {
   auto options = std::make_shared<ListOptions>();
   CLI::App* command = app.add_subcommand("list", "every algorithm: paper, data, minutes, status of its checks");
@@ -47,9 +58,11 @@ void add_run(CLI::App& app, Action& action) {
   auto seed = std::make_shared<std::uint64_t>(1);
   CLI::App* command = app.add_subcommand("run", "trains, prints the figures beside the baselines, writes the run folder");
   command->add_option("NAME", o->names, "algorithms of `gradus list`")->type_name("")->required();
-  CLI::Option* one = command->add_option("--seed", *seed, "seed of everything random (1)")->type_name("N");
-  CLI::Option* several =
-      command->add_option("--seeds", o->seeds, "several seeds, checks are judged over all")->delimiter(',')->type_name("1,2,3");
+  CLI::Option* one = command->add_option("--seed", *seed, "seed of everything random (1)")->check(kSeed)->type_name("N");
+  CLI::Option* several = command->add_option("--seeds", o->seeds, "several seeds, checks are judged over all")
+                             ->delimiter(',')
+                             ->check(kSeed)
+                             ->type_name("1,2,3");
   several->excludes(one);
   command->add_option("--device", o->device, "where it runs (cpu)")->type_name("cpu|cuda");
   command->add_option("--threads", o->threads, "threads (1); the result is the same for any number")
@@ -89,7 +102,7 @@ void add_tape(CLI::App& app, Action& action) {
   command->add_option("NAME", options->name, "an algorithm of `gradus list`")->type_name("")->required();
   command->add_option("--dot", options->dot_file, "write it for Graphviz")->type_name("FILE");
   command->add_option("--svg", options->svg_file, "write it as a picture")->type_name("FILE");
-  command->add_option("--seed", options->seed, "seed of everything random (1)")->type_name("N");
+  command->add_option("--seed", options->seed, "seed of everything random (1)")->check(kSeed)->type_name("N");
   command->add_option("--set", options->assignments, "a config field")->type_name("FIELD=VALUE")->take_all()->expected(1);
   add_data_option(command, options->data_dir);
   command->callback([&action, options] { action = [options] { return tape_command(*options); }; });

@@ -1,0 +1,110 @@
+#include <gradus/engine/ops/contrastive_rules.h>
+
+#include <vector>
+
+#include <gradus/engine/ops/elementwise.h>
+#include <gradus/engine/ops/index.h>
+#include <gradus/engine/ops/matmul.h>
+#include <gradus/engine/ops/reduce.h>
+#include <gradus/engine/ops/shape.h>
+#include <gradus/engine/ops/softmax.h>
+
+namespace gradus::inline v0::detail {
+namespace {
+
+/// The pairs as matrices: who may be compared, and who belongs together. Constants of the operands' type, 0 and 1.
+struct Pairs {
+  Tensor allowed, positive;
+};
+
+Tensor identity(std::int64_t n, DType dtype) { return one_hot(Tensor::arange(n), n, dtype); }
+
+/// (i + N) mod 2N
+Tensor other_view(std::int64_t rows) {
+  std::vector<std::int64_t> index;
+  for (std::int64_t i = 0; i < rows; ++i) index.push_back((i + rows / 2) % rows);
+  return Tensor::from(index, {rows});
+}
+
+Pairs pairs_of(const ContrastiveOperands& x) {
+  const std::int64_t rows = x.query.size(0), columns = x.key.size(0);
+  const DType dtype = x.query.dtype();
+  const Tensor allowed = x.mask ? cast(x.mask, dtype) : Tensor::ones({rows, columns}, dtype);
+  switch (x.form) {
+    case ContrastiveForm::key_set: return {allowed, one_hot(x.positive, columns, dtype) * allowed};
+    case ContrastiveForm::symmetric: return {allowed, identity(rows, dtype) * allowed};
+    case ContrastiveForm::nt_xent: return {1 - identity(rows, dtype), one_hot(other_view(rows), rows, dtype)};
+    case ContrastiveForm::queue: break;
+  }
+  const Tensor own = identity(rows, dtype);  // the positives are further columns
+  return {concat({allowed, own}, 1), concat({Tensor::zeros({rows, columns}, dtype), own}, 1)};
+}
+
+/// Softmax over what is allowed; 0 elsewhere, also where nothing is.
+Tensor probabilities(const Tensor& scores, const Tensor& allowed, int axis) {
+  const Tensor condition = cast(allowed, DType::boolean);
+  const double kForbidden = -1e30;  // finite: a row without any key would be NaN
+  return where(condition, softmax(where(condition, scores, kForbidden), axis), 0);
+}
+
+Tensor or_zeros(const Tensor& t, const Tensor& like) { return t ? t : zeros_like(like); }
+
+/// The anchors along one axis: their weights for G and W (see kernels/contrastive.h), and ddloss.
+struct Anchors {
+  Tensor g, w, ddloss;
+};
+Anchors anchors_along(int axis, const Tensor& scores, const Tensor& t, const Tensor& dloss, const Pairs& pairs) {
+  const Tensor p = probabilities(scores, pairs.allowed, axis), mean = sum(p * t, {axis}, keepdims), d = unsqueeze(dloss, axis);
+  return {d * (p - pairs.positive), d * p * (t - mean), squeeze(mean - sum(pairs.positive * t, {axis}, keepdims), axis)};
+}
+
+Anchors all_anchors(const ContrastiveOperands& x, const Tensor& scores, const Tensor& t, const Tensor& dloss, const Pairs& pairs) {
+  if (x.form != ContrastiveForm::symmetric) return anchors_along(1, scores, t, dloss, pairs);
+  const std::int64_t rows = x.query.size(0);
+  const Anchors q = anchors_along(1, scores, t, slice_rows(dloss, 0, rows), pairs);
+  const Anchors k = anchors_along(0, scores, t, slice_rows(dloss, rows, 2 * rows), pairs);
+  return {q.g + k.g, q.w + k.w, concat({q.ddloss, k.ddloss}, 0)};
+}
+
+Tensor product(const Tensor& a, const Tensor& b) { return matmul(a, b); }
+Tensor product_transposed(const Tensor& a, const Tensor& b) { return matmul(a, b, {.transpose_b = true}); }
+Tensor transposed_product(const Tensor& a, const Tensor& b) { return matmul(a, b, {.transpose_a = true}); }
+
+/// A queue's positives as further keys, NT-Xent's rows as keys.
+struct Sides {
+  Tensor key, u, v;
+};
+Sides sides_of(const ContrastiveOperands& x, const ContrastiveValues& u) {
+  const Tensor query = or_zeros(u.query, x.query);
+  if (x.form == ContrastiveForm::nt_xent) return {x.key, query, query};
+  const Tensor key = or_zeros(u.key, x.key);
+  if (x.form != ContrastiveForm::queue) return {x.key, query, key};
+  return {concat({x.key, x.positive}, 0), query, concat({key, or_zeros(u.positive, x.positive)}, 0)};
+}
+
+ContrastiveValues split(const ContrastiveOperands& x, const Tensor& query, const Tensor& key, const Tensor& temperature) {
+  const std::int64_t columns = x.key.size(0);
+  switch (x.form) {
+    case ContrastiveForm::nt_xent: return {query + key, {}, {}, temperature};
+    case ContrastiveForm::queue: return {query, slice_rows(key, 0, columns), slice_rows(key, columns, key.size(0)), temperature};
+    default: return {query, key, {}, temperature};
+  }
+}
+
+}  // namespace
+
+ContrastiveSecondOrder compose_second_order(const ContrastiveOperands& x, const Tensor& dloss, const ContrastiveValues& u) {
+  const Pairs pairs = pairs_of(x);
+  const Sides s = sides_of(x, u);
+  const Tensor b = reciprocal(reshape(x.temperature, Shape{}));
+  const Tensor w = reshape(or_zeros(u.temperature, x.temperature), Shape{}), r = -(w * b * b);
+  const Tensor c = product_transposed(x.query, s.key), cross = product_transposed(s.u, s.key) + product_transposed(x.query, s.v);
+  const Anchors a = all_anchors(x, b * c, b * cross + r * c, dloss, pairs);
+  const Tensor by_score = b * a.w + r * a.g, by_cross = b * a.g;
+  const Tensor ddquery = product(by_score, s.key) + product(by_cross, s.v);
+  const Tensor ddkey = transposed_product(by_score, x.query) + transposed_product(by_cross, s.u);
+  const Tensor by_b = sum(a.w * c + a.g * cross) - 2 * (w * b) * sum(a.g * c);
+  return {a.ddloss, split(x, ddquery, ddkey, reshape(-(b * b) * by_b, x.temperature.shape()))};
+}
+
+}  // namespace gradus::inline v0::detail
