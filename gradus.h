@@ -22,7 +22,6 @@
 #include <gradus/engine/tensor.h>
 #include <gradus/engine/tape.h>
 #include <gradus/engine/pass.h>
-#include <gradus/engine/record.h>
 #include <gradus/engine/functional.h>
 
 #include <gradus/engine/ops/contrastive.h>

@@ -56,8 +56,15 @@ Json run_workload(const Workload& w, double seconds, int threads) {
   const double ms = median(times), least = *std::min_element(times.begin(), times.end());
   std::printf("%-34s %12.4f ms   (min %.4f, n %zu)\n", w.name.c_str(), ms, least, times.size());
   std::fflush(stdout);
-  return {{"name", w.name}, {"ms", ms}, {"ms_min", least}, {"n", times.size()}, {"threads", threads}, {"impl", std::string("gradus ") + gradus::version()},
-          {"peak_bytes", peak.bytes()}, {"mallocs", gradus::bench::malloc_count() - mallocs}, {"samples", times}};
+  return {{"name", w.name},
+          {"ms", ms},
+          {"ms_min", least},
+          {"n", times.size()},
+          {"threads", threads},
+          {"impl", std::string("gradus ") + gradus::version()},
+          {"peak_bytes", peak.bytes()},
+          {"mallocs", gradus::bench::malloc_count() - mallocs},
+          {"samples", times}};
 }
 
 int run(int argc, char** argv) {

@@ -16,7 +16,8 @@ void set_rates(benchmark::State& state, const OpCase& c, const gradus::TensorLis
   for (const gradus::Tensor& t : in) bytes += t.bytes();
   const double flops = c.flops > 0 ? c.flops : static_cast<double>(y.elements());
   state.counters["FLOP/s"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["B/s"] = benchmark::Counter(static_cast<double>(bytes), benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1024);
+  state.counters["B/s"] =
+      benchmark::Counter(static_cast<double>(bytes), benchmark::Counter::kIsIterationInvariantRate, benchmark::Counter::kIs1024);
 }
 
 void forward(benchmark::State& state, const OpCase* c, gradus::DType dtype) {

@@ -38,7 +38,8 @@ Step tiny_mlp_step() {
 Step mlp_step() {
   Generator rng(1);
   const Tensor x = randn({128, 784}, 1), y = random_labels(128, 10);
-  return training(Mlp({784, 512, 512, 10}, rng), std::make_shared<Adam>(AdamConfig{}), [x, y](const Mlp& m) { return cross_entropy(m(x), y); });
+  return training(Mlp({784, 512, 512, 10}, rng), std::make_shared<Adam>(AdamConfig{}),
+                  [x, y](const Mlp& m) { return cross_entropy(m(x), y); });
 }
 
 Step convnet_step() {

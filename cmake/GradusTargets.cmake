@@ -78,10 +78,13 @@ function(gradus_hot_sources)
     target_include_directories(${hot} PRIVATE ${GRADUS_INCLUDE_ROOT})
     target_include_directories(${hot} SYSTEM PRIVATE ${GRADUS_EIGEN_DIR})
     target_compile_definitions(${hot} PRIVATE GRADUS_ISA=${isa} Eigen=gradus_eigen_${isa} EIGEN_MPL2_ONLY EIGEN_DONT_PARALLELIZE
-      EIGEN_NO_DEBUG $<TARGET_PROPERTY:gradus,COMPILE_DEFINITIONS>)
+      EIGEN_NO_DEBUG EIGEN_FAST_MATH=0 $<TARGET_PROPERTY:gradus,COMPILE_DEFINITIONS>)  # no fast math: its AVX sqrt is an estimate
     # Hot loops are optimised in every build type; tuning stays generic (a machine-specific -mtune costs up to 30 % here). Sanitizers
     # get -O1: at -O3 they take four times as long to compile.
     set(optimization -O3)
+    if(isa STREQUAL baseline AND GRADUS_HAS_AVX2)
+      set(optimization -O2)  # for machines of before 2013: the size of -O3 buys nobody anything
+    endif()
     if(GRADUS_SANITIZE)
       set(optimization -O1)
     endif()

@@ -59,7 +59,9 @@ Tensor CustomOp::operator()(TensorList inputs) const {
   return record(definition_->op, y, live, {}, CustomCall{definition_, &definition_->rule, inputs, y});
 }
 
-CustomOp custom_op(std::string name, CustomForward forward, CustomRule rule) { return {std::move(name), std::move(forward), std::move(rule)}; }
+CustomOp custom_op(std::string name, CustomForward forward, CustomRule rule) {
+  return {std::move(name), std::move(forward), std::move(rule)};
+}
 
 // ---- hvp
 
@@ -151,8 +153,8 @@ void check_order(const Function& f, const TensorList& inputs, int order, const G
       report.largest_error = error;
       report.ok = error <= options.tolerance;
       report.text = "order " + std::to_string(order) + ", input " + std::to_string(k) + ", element " + std::to_string(i) + ": gradient " +
-                    std::to_string(ours) + ", central difference " + std::to_string(numeric) + ", error " + std::to_string(error) + ", seed " +
-                    std::to_string(options.seed);
+                    std::to_string(ours) + ", central difference " + std::to_string(numeric) + ", error " + std::to_string(error) +
+                    ", seed " + std::to_string(options.seed);
       if (std::isnan(error)) return;
     }
   }

@@ -54,16 +54,17 @@ struct GradcheckReport {
   std::string text;  ///< names order, input, element, both numbers and the seed of the largest error
 };
 struct GradcheckOptions {
-  int order = 2;             ///< 1: gradient; 2: also the gradient of a random direction of the gradient; 3: once more
-  double step = 1e-5;        ///< central differences
-  double tolerance = 1e-6;   ///< on the error above
-  std::uint64_t seed = 1;    ///< of the random cotangents
-  std::int64_t most = 64;    ///< elements checked per input, spread over it
+  int order = 2;            ///< 1: gradient; 2: also the gradient of a random direction of the gradient; 3: once more
+  double step = 1e-5;       ///< central differences
+  double tolerance = 1e-6;  ///< on the error above
+  std::uint64_t seed = 1;   ///< of the random cotangents
+  std::int64_t most = 64;   ///< elements checked per input, spread over it
 };
 /// Compares gradients with central differences, in f64, with random non-uniform cotangents. Inputs that are not f64 are constants.
 /// Inputs must stay `step` away from kinks. Throws DTypeError if no input is f64.
 ///
 ///     GradcheckReport r = gradcheck([](const TensorList& in) { return softplus(in[0]); }, {x});
-GradcheckReport gradcheck(const std::function<Tensor(const TensorList&)>& f, const TensorList& inputs, const GradcheckOptions& options = {});
+GradcheckReport gradcheck(const std::function<Tensor(const TensorList&)>& f, const TensorList& inputs,
+                          const GradcheckOptions& options = {});
 
 }  // namespace gradus::inline v0

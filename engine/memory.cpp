@@ -22,11 +22,11 @@
 namespace gradus::inline v0 {
 namespace {
 
-constexpr std::size_t kGranule = 64;                  // one cache line: alignment of every block
-constexpr std::size_t kSmallLimit = 64 * 1024;        // blocks up to here are cached per thread
-constexpr int kStepsPerDoubling = 8;                  // at most 12.5 % of a block is slack
-constexpr int kClasses = 16 + 48 * kStepsPerDoubling; // 64 B steps up to 1 KiB, then 8 per doubling
-constexpr std::int64_t kThreadCacheLimit = 32 << 20;  // small blocks a thread keeps before it hands them to the shared lists
+constexpr std::size_t kGranule = 64;                   // one cache line: alignment of every block
+constexpr std::size_t kSmallLimit = 64 * 1024;         // blocks up to here are cached per thread
+constexpr int kStepsPerDoubling = 8;                   // at most 12.5 % of a block is slack
+constexpr int kClasses = 16 + 48 * kStepsPerDoubling;  // 64 B steps up to 1 KiB, then 8 per doubling
+constexpr std::int64_t kThreadCacheLimit = 32 << 20;   // small blocks a thread keeps before it hands them to the shared lists
 
 /// Size class of a request, and the bytes that its blocks have.
 constexpr int class_of(std::size_t bytes) {
@@ -38,7 +38,8 @@ constexpr int class_of(std::size_t bytes) {
 constexpr std::size_t class_bytes(int c) {
   if (c < 16) return (static_cast<std::size_t>(c) + 1) * kGranule;
   const int log = 10 + (c - 16) / kStepsPerDoubling;
-  return (std::size_t{1} << log) + (static_cast<std::size_t>((c - 16) % kStepsPerDoubling) + 1) * ((std::size_t{1} << log) / kStepsPerDoubling);
+  return (std::size_t{1} << log) +
+         (static_cast<std::size_t>((c - 16) % kStepsPerDoubling) + 1) * ((std::size_t{1} << log) / kStepsPerDoubling);
 }
 constexpr int kSmallClasses = class_of(kSmallLimit) + 1;
 

@@ -62,7 +62,8 @@ void update_at_end_of_pass(const Tensor& buffer, const Tensor& value, double wei
   detail::PassState* pass = training_pass();
   if (!pass || pass->replaying) return;
   if (!(buffer.shape() == value.shape()) || buffer.dtype() != value.dtype())
-    raise_shape("[pass] " + describe("buffer", buffer) + " and " + describe("statistic", value) + " differ; expected the same shape and type");
+    raise_shape("[pass] " + describe("buffer", buffer) + " and " + describe("statistic", value) +
+                " differ; expected the same shape and type");
   pass->updates.push_back({buffer, value.detach(), weight});
 }
 

@@ -20,7 +20,8 @@ const char* writer_of(const Tensor& t) { return TensorAccess::body(t)->storage->
 
 [[noreturn]] void raise_severed(const Op& op, const Tensor& x, const State& tape) {
   raise_gradient(std::string("[") + op.name + "] " + describe("input", x) + " was computed on an inner tape from tensors of tape #" +
-                 std::to_string(tape.serial) + ", on which it is used now: its gradient would be lost; detach() it, or use one tape with create_graph");
+                 std::to_string(tape.serial) +
+                 ", on which it is used now: its gradient would be lost; detach() it, or use one tape with create_graph");
 }
 
 /// Widens the range of outer tapes whose gradient a result has lost.
@@ -123,7 +124,8 @@ void trace_entry(State& tape, const Tensor& y) {
   if (is_floating(y.dtype())) {
     double sum = 0;
     for (std::int64_t i = 0; i < y.elements(); ++i) {
-      const double v = y.dtype() == DType::f32 ? static_cast<double>(y.values<float>()[static_cast<std::size_t>(i)]) : y.values<double>()[static_cast<std::size_t>(i)];
+      const double v = y.dtype() == DType::f32 ? static_cast<double>(y.values<float>()[static_cast<std::size_t>(i)])
+                                               : y.values<double>()[static_cast<std::size_t>(i)];
       sum += v * v;
     }
     t.norm = std::sqrt(sum);
@@ -154,7 +156,8 @@ void record_results(const Op& op, std::span<Tensor> results, const Inputs& input
     live |= slots[i] != kNoSlot;
     if (!inputs[i]) continue;
     const Body& in = *TensorAccess::body(inputs[i]);
-    if (in.severed_first && in.severed_first <= tape.serial && tape.serial <= in.severed_last && !tape.paused) raise_severed(op, inputs[i], tape);
+    if (in.severed_first && in.severed_first <= tape.serial && tape.serial <= in.severed_last && !tape.paused)
+      raise_severed(op, inputs[i], tape);
   }
   if (tape.outer) mark_severed(tape, results, inputs);
   if (tape.touched) return note_touched(tape, inputs);
@@ -173,8 +176,8 @@ void record_results(const Op& op, std::span<Tensor> results, const Inputs& input
 const Tensor& Entry::saved(int i) const {
   const detail::SavedTensor& s = saved_tensors[i];
   if (s.tensor && TensorAccess::body(s.tensor)->storage->version != s.version)
-    raise_gradient(std::string("[") + op->name + "] its saved " + describe("tensor", s.tensor) + " was overwritten by " + detail::writer_of(s.tensor) +
-                   " before the backward sweep; write after gradients(), or save a clone()");
+    raise_gradient(std::string("[") + op->name + "] its saved " + describe("tensor", s.tensor) + " was overwritten by " +
+                   detail::writer_of(s.tensor) + " before the backward sweep; write after gradients(), or save a clone()");
   return s.tensor;
 }
 
@@ -221,7 +224,8 @@ void require_same_shape(const char* op, const char* a_name, const Tensor& a, con
 }
 int require_axis(const char* op, const char* name, const Tensor& x, int axis) {
   require_defined(op, name, x);
-  if (axis < -x.rank() || axis >= x.rank()) raise_shape(tag(op) + "axis " + std::to_string(axis) + " of " + describe(name, x) + ": there is no such axis");
+  if (axis < -x.rank() || axis >= x.rank())
+    raise_shape(tag(op) + "axis " + std::to_string(axis) + " of " + describe(name, x) + ": there is no such axis");
   return axis < 0 ? axis + x.rank() : axis;
 }
 
@@ -233,8 +237,8 @@ Shape broadcast_shape(const char* op, const Shape& a, const Shape& b) {
     const int ia = i - (rank - a.rank()), ib = i - (rank - b.rank());
     const std::int64_t na = ia < 0 ? 1 : a[ia], nb = ib < 0 ? 1 : b[ib];
     if (na != nb && na != 1 && nb != 1)
-      raise_shape(tag(op) + "shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast: extents " + std::to_string(na) + " and " +
-                  std::to_string(nb) + " meet on axis " + std::to_string(i) + "; equal extents or 1 do");
+      raise_shape(tag(op) + "shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast: extents " + std::to_string(na) +
+                  " and " + std::to_string(nb) + " meet on axis " + std::to_string(i) + "; equal extents or 1 do");
     out.push_back(na == 1 ? nb : na);
   }
   return out;

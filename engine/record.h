@@ -50,8 +50,7 @@ class Grads {
  public:
   Grads() = default;
   template <class... G>
-    requires(sizeof...(G) > 0 && (std::is_convertible_v<G&&, Grad> && ...))
-  Grads(G&&... grads) {
+  requires(sizeof...(G) > 0 && (std::is_convertible_v<G&&, Grad> && ...)) Grads(G&&... grads) {
     (push_back(Grad(std::forward<G>(grads))), ...);
   }
   void push_back(Grad g) {
@@ -93,7 +92,7 @@ struct Entry {
   Tape::State* tape = nullptr;
   Entry* previous = nullptr;
   Entry* next = nullptr;
-  std::uint32_t* inputs = nullptr;       // slots; detail::kNoSlot for an input that is not live
+  std::uint32_t* inputs = nullptr;  // slots; detail::kNoSlot for an input that is not live
   detail::SavedTensor* saved_tensors = nullptr;
   void* attributes = nullptr;
   void (*destroy_attributes)(void*) = nullptr;
@@ -196,11 +195,12 @@ template <class T> Tensor record(const Op& op, Tensor y, const Inputs& inputs, c
 inline Array fresh(Tensor& t) { return TensorAccess::fresh(t); }
 
 // Checks that ops share. Each throws the named error with the op and its operands.
-void require_defined(const char* op, const char* name, const Tensor& x);                                        // ValueError
-void require_floating(const char* op, const char* name, const Tensor& x);                                       // DTypeError
-void require_dtype(const char* op, const char* name, const Tensor& x, DType dtype);                             // DTypeError
-void require_same_dtype(const char* op, const char* a_name, const Tensor& a, const char* b_name, const Tensor& b);  // DTypeError, DeviceError
-void require_rank(const char* op, const char* name, const Tensor& x, int rank);                                 // ShapeError
+void require_defined(const char* op, const char* name, const Tensor& x);             // ValueError
+void require_floating(const char* op, const char* name, const Tensor& x);            // DTypeError
+void require_dtype(const char* op, const char* name, const Tensor& x, DType dtype);  // DTypeError
+void require_same_dtype(const char* op, const char* a_name, const Tensor& a, const char* b_name,
+                        const Tensor& b);                                        // DTypeError, DeviceError
+void require_rank(const char* op, const char* name, const Tensor& x, int rank);  // ShapeError
 void require_same_shape(const char* op, const char* a_name, const Tensor& a, const char* b_name, const Tensor& b);  // ShapeError
 /// An axis in [-rank, rank) as one in [0, rank). Throws ShapeError.
 int require_axis(const char* op, const char* name, const Tensor& x, int axis);

@@ -101,8 +101,8 @@ bool anomaly_mode() { return anomaly_depth > 0; }
 void check_finite(const char* what, const char* op, const Tensor& t, const State& tape) {
   if (!t || !is_floating(t.dtype()) || cpu::all_finite(t.array())) return;
   const std::string path = NameScope::path();
-  raise_gradient(std::string("[") + op + "] " + what + " of entry " + std::to_string(tape.stats.entries - 1) + (path.empty() ? "" : " in " + path) +
-                 " holds NaN or infinity: " + to_string(t));
+  raise_gradient(std::string("[") + op + "] " + what + " of entry " + std::to_string(tape.stats.entries - 1) +
+                 (path.empty() ? "" : " in " + path) + " holds NaN or infinity: " + to_string(t));
 }
 
 namespace {
@@ -112,7 +112,13 @@ class Sweep {
  public:
   /// Checks the arguments: a mistake here leaves the tape as it was.
   Sweep(State& tape, const Tensor& loss, std::span<const Tensor> wrt, const GradientOptions& options)
-      : tape_(tape), loss_(loss), wrt_(wrt), options_(options), outer_wanted_(tape.wanted), outer_paused_(tape.paused), top_(slot_of_loss(loss)) {
+      : tape_(tape),
+        loss_(loss),
+        wrt_(wrt),
+        options_(options),
+        outer_wanted_(tape.wanted),
+        outer_paused_(tape.paused),
+        top_(slot_of_loss(loss)) {
     find_asked();
     if (top_ < lowest_) nothing_reached();
     seed_ = seed(loss);
@@ -147,8 +153,8 @@ class Sweep {
     for (std::size_t i = 0; i < wrt_.size(); ++i) {
       asked_[i] = tape_.slot_of(wrt_[i]);
       if (asked_[i] == kNoSlot)
-        raise_gradient("[gradients] " + describe("wrt", wrt_[i]) + " (number " + std::to_string(i) + ") was never watched or recorded on tape #" +
-                       std::to_string(tape_.serial) + "; watch() it before the forward pass");
+        raise_gradient("[gradients] " + describe("wrt", wrt_[i]) + " (number " + std::to_string(i) +
+                       ") was never watched or recorded on tape #" + std::to_string(tape_.serial) + "; watch() it before the forward pass");
       if (asked_[i] < lowest_) lowest_ = asked_[i];
     }
     if (wrt_.empty()) raise_gradient("[gradients] nothing is watched and nothing was asked for");
@@ -217,7 +223,8 @@ class Sweep {
     }
     if (unrecorded && !options_.retain) tape_.release_saved(e);
     if (grads.size() > e.input_count)
-      raise_gradient(std::string("[") + e.op->name + "] its rule gave " + std::to_string(grads.size()) + " gradients for " + std::to_string(e.input_count) + " inputs");
+      raise_gradient(std::string("[") + e.op->name + "] its rule gave " + std::to_string(grads.size()) + " gradients for " +
+                     std::to_string(e.input_count) + " inputs");
     for (std::uint32_t i = 0; i < grads.size(); ++i) tape_.stats.gradients += static_cast<bool>(grads[i].value);
     for (std::uint32_t i = 0; i < grads.size(); ++i)
       if (grads[i].value && e.needs(static_cast<int>(i)) && e.inputs[i] >= lowest_) arrive(e, e.inputs[i], grads[i]);
@@ -247,7 +254,8 @@ class Sweep {
   Tensor fitted(const Entry& e, std::uint32_t slot, Tensor g) const {
     const Slot& s = tape_.slots[slot];
     if (g.dtype() != s.dtype)
-      raise_dtype(std::string("[") + e.op->name + "] its rule gave " + describe("a gradient", g) + " for an input of type " + name_of(s.dtype));
+      raise_dtype(std::string("[") + e.op->name + "] its rule gave " + describe("a gradient", g) + " for an input of type " +
+                  name_of(s.dtype));
     if (g.rank() == s.rank && std::memcmp(g.shape().begin(), s.extents, s.rank * sizeof(std::int64_t)) == 0) return g;
     return sum_to(g, tape_.shape_of(slot));
   }
@@ -278,7 +286,8 @@ class Sweep {
       if (asked_[i] - lowest_ < grads_.size()) out[i] = grads_[asked_[i] - lowest_];
       any |= static_cast<bool>(out[i]);
       if (!out[i] && options_.require_all)
-        raise_gradient("[gradients] " + describe("loss", loss_) + " does not reach " + describe("wrt", wrt_[i]) + " (number " + std::to_string(i) + "), but require_all is set");
+        raise_gradient("[gradients] " + describe("loss", loss_) + " does not reach " + describe("wrt", wrt_[i]) + " (number " +
+                       std::to_string(i) + "), but require_all is set");
     }
     if (!any) nothing_reached();
     return out;
@@ -290,20 +299,22 @@ class Sweep {
   const GradientOptions& options_;
   const std::uint8_t* outer_wanted_;
   bool outer_paused_;
-  std::uint32_t top_;         // slot of the loss
+  std::uint32_t top_;  // slot of the loss
   Tensor seed_;
   std::uint32_t lowest_ = 0;  // lowest slot asked for: nothing below it matters
   Vec<std::uint32_t> asked_;
-  TensorList grads_;          // by slot - lowest_
+  TensorList grads_;  // by slot - lowest_
   Vec<std::uint8_t> wanted_;
 };
 
 }  // namespace
 
 TensorList sweep(State& tape, const Tensor& loss, std::span<const Tensor> wrt, const GradientOptions& options) {
-  if (tape.thread != &this_thread) raise_gradient("[gradients] tape #" + std::to_string(tape.serial) + " belongs to another thread; ask there");
+  if (tape.thread != &this_thread)
+    raise_gradient("[gradients] tape #" + std::to_string(tape.serial) + " belongs to another thread; ask there");
   if (tape.finished)
-    raise_gradient("[gradients] tape #" + std::to_string(tape.serial) + " is finished: an earlier gradients() released what it saved; use {.retain = true} there");
+    raise_gradient("[gradients] tape #" + std::to_string(tape.serial) +
+                   " is finished: an earlier gradients() released what it saved; use {.retain = true} there");
   Sweep sweep(tape, loss, wrt, options);
   try {
     TensorList out = sweep.run();
@@ -411,7 +422,9 @@ NoGrad::~NoGrad() { --detail::recording.no_grad; }
 AnomalyMode::AnomalyMode() { ++detail::anomaly_depth; }
 AnomalyMode::~AnomalyMode() { --detail::anomaly_depth; }
 
-NameScope::NameScope(const char* name, int index) : name_(name), index_(index), outer_(detail::innermost_scope) { detail::innermost_scope = this; }
+NameScope::NameScope(const char* name, int index) : name_(name), index_(index), outer_(detail::innermost_scope) {
+  detail::innermost_scope = this;
+}
 NameScope::~NameScope() { detail::innermost_scope = outer_; }
 
 std::string NameScope::path() {

@@ -47,7 +47,8 @@ std::string Tape::table() const {
   if (tape.tracing) out += padded("norm", 11) + padded("us", 8) + "path";
   out += "\n";
   for (std::size_t i = 0; i < tape.watched.size(); ++i)
-    out += padded(slot_name(tape, tape.watched_slots[i]), 8) + padded("(watched)", 18) + padded("", 26) + slot_type(tape, tape.watched_slots[i]) + "\n";
+    out += padded(slot_name(tape, tape.watched_slots[i]), 8) + padded("(watched)", 18) + padded("", 26) +
+           slot_type(tape, tape.watched_slots[i]) + "\n";
   std::size_t index = 0;
   for (const Entry* e = tape.first; e; e = e->next, ++index) {
     out += padded(slot_name(tape, e->first_output), 8) + padded(e->op->name, 18) + padded(inputs_text(tape, *e), 26) +
@@ -66,10 +67,12 @@ std::string Tape::dot() const {
   const State& tape = *state_;
   std::string out = "digraph tape {\n  rankdir=LR;\n  node [shape=box, fontname=\"Helvetica\", fontsize=10];\n";
   for (const std::uint32_t slot : tape.watched_slots)
-    out += "  s" + std::to_string(slot) + " [label=\"" + slot_name(tape, slot) + "\\n" + slot_type(tape, slot) + "\", style=filled, fillcolor=\"#dde8f5\"];\n";
+    out += "  s" + std::to_string(slot) + " [label=\"" + slot_name(tape, slot) + "\\n" + slot_type(tape, slot) +
+           "\", style=filled, fillcolor=\"#dde8f5\"];\n";
   for (const Entry* e = tape.first; e; e = e->next) {
     const std::string node = "s" + std::to_string(e->first_output);
-    out += "  " + node + " [label=\"" + e->op->name + "\\n" + slot_type(tape, e->first_output) + "\\n" + std::to_string(saved_bytes(*e)) + " B saved\"];\n";
+    out += "  " + node + " [label=\"" + e->op->name + "\\n" + slot_type(tape, e->first_output) + "\\n" + std::to_string(saved_bytes(*e)) +
+           " B saved\"];\n";
     for (std::uint32_t i = 0; i < e->input_count; ++i) {
       if (e->inputs[i] == detail::kNoSlot) continue;
       const Entry* from = tape.slots[e->inputs[i]].producer;

@@ -67,13 +67,13 @@ struct Trace {
 
 struct Tape::State {
   std::uint64_t serial = 0;
-  const void* thread = nullptr;     // address of a thread-local: whose tape this is
-  State* outer = nullptr;           // next on this thread's stack of unfinished tapes
+  const void* thread = nullptr;  // address of a thread-local: whose tape this is
+  State* outer = nullptr;        // next on this thread's stack of unfinished tapes
   bool finished = false;
-  bool paused = false;              // inside a sweep without create_graph: rules run unrecorded
+  bool paused = false;  // inside a sweep without create_graph: rules run unrecorded
   bool tracing = false;
-  TensorList* touched = nullptr;    // recompute's forward: notes outer-live inputs instead of recording
-  std::uint64_t first_id = 0;       // of that forward: tensors with smaller ids are older
+  TensorList* touched = nullptr;         // recompute's forward: notes outer-live inputs instead of recording
+  std::uint64_t first_id = 0;            // of that forward: tensors with smaller ids are older
   const std::uint8_t* wanted = nullptr;  // of the current sweep, by slot; null: all
   Entry* first = nullptr;
   Entry* last = nullptr;
@@ -92,8 +92,8 @@ struct Tape::State {
     if (!body) return detail::kNoSlot;
     return body->tape == serial ? body->slot : watch_table.find(body->id);
   }
-  void make_room(std::span<const Tensor> values);              // for their slots; may throw
-  std::uint32_t add_slot(const Tensor& t, Entry* producer);     // after make_room: cannot fail
+  void make_room(std::span<const Tensor> values);            // for their slots; may throw
+  std::uint32_t add_slot(const Tensor& t, Entry* producer);  // after make_room: cannot fail
   Shape shape_of(std::uint32_t slot) const { return Shape(slots[slot].extents, slots[slot].rank); }
   void watch(const Tensor& x);
   void finish() noexcept;

@@ -145,7 +145,8 @@ void Tensor::check_readable(DType wanted) const {
 
 double Tensor::item() const {
   if (!body_) raise_value("[item] the tensor is empty: it was never assigned");
-  if (elements() != 1) raise_shape("[item] " + describe("x", *this) + " has " + std::to_string(elements()) + " elements; expected exactly one");
+  if (elements() != 1)
+    raise_shape("[item] " + describe("x", *this) + " has " + std::to_string(elements()) + " elements; expected exactly one");
   switch (dtype()) {
     case DType::f32: return values<float>()[0];
     case DType::f64: return values<double>()[0];
@@ -211,8 +212,9 @@ std::string describe(const char* name, const Tensor& t) {
 Array begin_write(const char* op, const Tensor& t) {
   if (!t) raise_value(std::string("[") + op + "] the destination is an empty tensor");
   if (detail::live_on_any_tape(t))
-    raise_gradient(std::string("[") + op + "] " + describe("destination", t) +
-                   " is live on a tape of this thread; writing would falsify its gradient: finish the tape first, or write to a detached copy");
+    raise_gradient(
+        std::string("[") + op + "] " + describe("destination", t) +
+        " is live on a tape of this thread; writing would falsify its gradient: finish the tape first, or write to a detached copy");
   Body* body = TensorAccess::body(t);
   ++body->storage->version;
   body->storage->writer = op;
@@ -241,7 +243,8 @@ void assign_window(const Tensor& destination, std::int64_t offset, const Tensor&
                 describe("destination", destination));
   const Array y = begin_write("assign_window", destination);
   const std::int64_t row_bytes = destination.size(0) ? destination.bytes() / destination.size(0) : 0;
-  if (rows.bytes()) std::memmove(static_cast<char*>(y.data) + offset * row_bytes, rows.array().data, static_cast<std::size_t>(rows.bytes()));
+  if (rows.bytes())
+    std::memmove(static_cast<char*>(y.data) + offset * row_bytes, rows.array().data, static_cast<std::size_t>(rows.bytes()));
 }
 
 void lerp_(const Tensor& destination, const Tensor& source, double weight) {

@@ -23,8 +23,8 @@ namespace detail {
 /// Owns the bytes. Header and data of an owning storage are one block.
 struct Storage {
   RefCount refs;
-  std::uint32_t version = 0;         // bumped by every write
-  const char* writer = "";           // who wrote last
+  std::uint32_t version = 0;  // bumped by every write
+  const char* writer = "";    // who wrote last
   void* data = nullptr;
   std::size_t block_bytes = 0;       // of header and data together
   void (*release)(void*) = nullptr;  // borrowed memory: called with `context` at the end
@@ -39,10 +39,10 @@ struct Body {
   RefCount refs;
   DType dtype = DType::f32;
   Device device = Device::cpu;
-  std::uint32_t slot = kNoSlot;      // position on tape number `tape`
+  std::uint32_t slot = kNoSlot;  // position on tape number `tape`
   std::uint64_t id = 0;
-  std::uint64_t tape = 0;            // serial of the tape that recorded it; 0: none
-  std::uint64_t severed_first = 0;   // serials of the outer tapes whose gradient it lost; 0: none
+  std::uint64_t tape = 0;           // serial of the tape that recorded it; 0: none
+  std::uint64_t severed_first = 0;  // serials of the outer tapes whose gradient it lost; 0: none
   std::uint64_t severed_last = 0;
   Storage* storage = nullptr;
   char* data = nullptr;

@@ -25,15 +25,15 @@ struct Conv2dShape {
 };
 
 // Scratch is a few MiB for each thread of the current pool, whatever the batch: no array of patches is ever made.
-#define GRADUS_DECLARE_CONVOLUTION                                                                                      \
-  std::size_t conv2d_workspace_bytes(DType dtype, const Conv2dShape& conv);                                                  \
-  /* y = conv(x, w) (+ bias [k]; bias.data may be null) */                                                              \
-  void conv2d(Array y, ConstArray x, ConstArray w, ConstArray bias, const Conv2dShape& conv, Workspace workspace);           \
-  std::size_t conv2d_input_grad_workspace_bytes(DType dtype, const Conv2dShape& conv);                                       \
-  /* dx from dy and w; pixels of x that no window reaches get zero */                                                   \
-  void conv2d_input_grad(Array dx, ConstArray dy, ConstArray w, const Conv2dShape& conv, Workspace workspace);               \
-  std::size_t conv2d_weight_grad_workspace_bytes(DType dtype, const Conv2dShape& conv);                                      \
-  /* dw from x and dy, summed over the batch */                                                                         \
+#define GRADUS_DECLARE_CONVOLUTION                                                                                 \
+  std::size_t conv2d_workspace_bytes(DType dtype, const Conv2dShape& conv);                                        \
+  /* y = conv(x, w) (+ bias [k]; bias.data may be null) */                                                         \
+  void conv2d(Array y, ConstArray x, ConstArray w, ConstArray bias, const Conv2dShape& conv, Workspace workspace); \
+  std::size_t conv2d_input_grad_workspace_bytes(DType dtype, const Conv2dShape& conv);                             \
+  /* dx from dy and w; pixels of x that no window reaches get zero */                                              \
+  void conv2d_input_grad(Array dx, ConstArray dy, ConstArray w, const Conv2dShape& conv, Workspace workspace);     \
+  std::size_t conv2d_weight_grad_workspace_bytes(DType dtype, const Conv2dShape& conv);                            \
+  /* dw from x and dy, summed over the batch */                                                                    \
   void conv2d_weight_grad(Array dw, ConstArray x, ConstArray dy, const Conv2dShape& conv, Workspace workspace);
 
 namespace cpu {

@@ -7,9 +7,12 @@
 #include <gradus/kernels/array.h>
 
 // y = f(x), same shape, f32 or f64.
-#define GRADUS_UNARY_KERNELS(X)                                                                                                     \
-  X(neg) X(abs) X(sign) X(exp) X(log) X(log1p) X(expm1) X(sqrt) X(rsqrt) X(square) X(reciprocal) X(sin) X(cos) X(tanh) X(sigmoid)    \
-  X(relu) X(gelu) X(erf) X(softplus)
+#define GRADUS_UNARY_KERNELS(X) \
+  X(neg)                        \
+  X(abs)                        \
+  X(sign)                       \
+  X(exp)                        \
+  X(log) X(log1p) X(expm1) X(sqrt) X(rsqrt) X(square) X(reciprocal) X(sin) X(cos) X(tanh) X(sigmoid) X(relu) X(gelu) X(erf) X(softplus)
 
 // y = f(a, b), numpy broadcasting: y's shape is the broadcast shape; f32, f64 (add, sub, mul, maximum, minimum also i64).
 #define GRADUS_BINARY_KERNELS(X) X(add) X(sub) X(mul) X(div) X(maximum) X(minimum) X(pow)
@@ -21,18 +24,18 @@
 #define GRADUS_UNARY_BACKWARD_KERNELS(X) X(relu_backward) X(tanh_backward) X(sigmoid_backward) X(gelu_backward) X(softplus_backward)
 
 namespace gradus::inline v0 {
-#define GRADUS_DECLARE_ELEMENTWISE                                                                                        \
-  void affine(Array y, ConstArray x, double scale, double shift);           /* y = scale x + shift */                     \
-  void clamp(Array y, ConstArray x, double low, double high);               /* NaN stays NaN */                           \
-  void clamp_backward(Array dx, ConstArray dy, ConstArray x, double low, double high); /* dy where low <= x <= high */    \
-  void pow_scalar(Array y, ConstArray x, double exponent);                                                                \
-  void add_scaled(Array y, ConstArray a, ConstArray b, double scale);       /* y = a + scale b, same shapes, y may be a */ \
-  void lerp(Array y, ConstArray x, double weight);                          /* y += weight (x - y), in place */           \
-  void where(Array y, ConstArray condition, ConstArray a, ConstArray b);    /* broadcasting; any dtype */                 \
-  void logical_not(Array y, ConstArray x);                                                                                \
-  void fill(Array y, double value);                                                                                       \
-  void copy(Array y, ConstArray x);                                         /* same dtype and element count */            \
-  void cast(Array y, ConstArray x);                                         /* any dtype to any dtype; bool is x != 0 */  \
+#define GRADUS_DECLARE_ELEMENTWISE                                                                                      \
+  void affine(Array y, ConstArray x, double scale, double shift);                      /* y = scale x + shift */        \
+  void clamp(Array y, ConstArray x, double low, double high);                          /* NaN stays NaN */              \
+  void clamp_backward(Array dx, ConstArray dy, ConstArray x, double low, double high); /* dy where low <= x <= high */  \
+  void pow_scalar(Array y, ConstArray x, double exponent);                                                              \
+  void add_scaled(Array y, ConstArray a, ConstArray b, double scale);    /* y = a + scale b, same shapes, y may be a */ \
+  void lerp(Array y, ConstArray x, double weight);                       /* y += weight (x - y), in place */            \
+  void where(Array y, ConstArray condition, ConstArray a, ConstArray b); /* broadcasting; any dtype */                  \
+  void logical_not(Array y, ConstArray x);                                                                              \
+  void fill(Array y, double value);                                                                                     \
+  void copy(Array y, ConstArray x); /* same dtype and element count */                                                  \
+  void cast(Array y, ConstArray x); /* any dtype to any dtype; bool is x != 0 */                                        \
   bool all_finite(ConstArray x);
 
 namespace cpu {

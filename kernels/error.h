@@ -19,17 +19,39 @@ class Error : public std::exception {
   std::string text_;
 };
 
-class ShapeError : public Error { using Error::Error; };     ///< extents or ranks that do not fit together
-class DTypeError : public Error { using Error::Error; };     ///< element types that do not fit; there is no promotion
-class DeviceError : public Error { using Error::Error; };    ///< a device that is absent, or tensors on two devices
-class MemoryError : public Error { using Error::Error; };    ///< an allocation that failed twice
-class GradientError : public Error { using Error::Error; };  ///< a gradient that cannot be what was asked for
-class IndexError : public Error { using Error::Error; };     ///< a label or index out of range
-class ValueError : public Error { using Error::Error; };     ///< an argument outside its domain (a rate, a probability)
-class IoError : public Error { using Error::Error; };        ///< a file that cannot be read, written or trusted
-class CudaError : public Error { using Error::Error; };      ///< the CUDA runtime or a vendor library failed
-class Cancelled : public Error { using Error::Error; };      ///< the caller's stop token fired
-class InternalError : public Error { using Error::Error; };  ///< a bug of this library (tests and debug builds only)
+class ShapeError : public Error {
+  using Error::Error;
+};  ///< extents or ranks that do not fit together
+class DTypeError : public Error {
+  using Error::Error;
+};  ///< element types that do not fit; there is no promotion
+class DeviceError : public Error {
+  using Error::Error;
+};  ///< a device that is absent, or tensors on two devices
+class MemoryError : public Error {
+  using Error::Error;
+};  ///< an allocation that failed twice
+class GradientError : public Error {
+  using Error::Error;
+};  ///< a gradient that cannot be what was asked for
+class IndexError : public Error {
+  using Error::Error;
+};  ///< a label or index out of range
+class ValueError : public Error {
+  using Error::Error;
+};  ///< an argument outside its domain (a rate, a probability)
+class IoError : public Error {
+  using Error::Error;
+};  ///< a file that cannot be read, written or trusted
+class CudaError : public Error {
+  using Error::Error;
+};  ///< the CUDA runtime or a vendor library failed
+class Cancelled : public Error {
+  using Error::Error;
+};  ///< the caller's stop token fired
+class InternalError : public Error {
+  using Error::Error;
+};  ///< a bug of this library (tests and debug builds only)
 
 [[noreturn]] void raise_shape(std::string text);
 [[noreturn]] void raise_dtype(std::string text);

@@ -16,11 +16,11 @@ inline constexpr std::int64_t kGemmDepth = 256;
 /// One product, or `batch` of them at fixed strides (in elements; stride 0 repeats an operand).
 struct Gemm {
   std::int64_t m = 0, n = 0, k = 0;
-  bool transpose_a = false;  // a is stored [k, m]
-  bool transpose_b = false;  // b is stored [n, k]
+  bool transpose_a = false;                // a is stored [k, m]
+  bool transpose_b = false;                // b is stored [n, k]
   std::int64_t lda = 0, ldb = 0, ldc = 0;  // elements from one stored row to the next
   std::int64_t batch = 1, stride_a = 0, stride_b = 0, stride_c = 0;
-  bool accumulate = false;   // c += instead of c =
+  bool accumulate = false;  // c += instead of c =
 };
 
 namespace cpu {

@@ -53,7 +53,8 @@ template <class F> void parallel_for(std::int64_t chunks, F&& f) {
     return;
   }
   using Task = std::remove_reference_t<F>;
-  pool->run(chunks, [](void* context, std::int64_t i) { (*static_cast<Task*>(context))(i); }, const_cast<void*>(static_cast<const void*>(&f)));
+  pool->run(
+      chunks, [](void* context, std::int64_t i) { (*static_cast<Task*>(context))(i); }, const_cast<void*>(static_cast<const void*>(&f)));
 }
 
 }  // namespace gradus::inline v0

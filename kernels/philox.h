@@ -28,7 +28,8 @@ struct PhiloxBlock {
 };
 
 /// Philox4x32-10 of one counter under one 64-bit seed.
-GRADUS_HOST_DEVICE constexpr PhiloxBlock philox(std::uint64_t seed, std::uint32_t c0, std::uint32_t c1, std::uint32_t c2, std::uint32_t c3) {
+GRADUS_HOST_DEVICE constexpr PhiloxBlock philox(std::uint64_t seed, std::uint32_t c0, std::uint32_t c1, std::uint32_t c2,
+                                                std::uint32_t c3) {
   std::uint32_t k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0, p1 = std::uint64_t{0xCD9E8D57u} * c2;  // the paper's multipliers

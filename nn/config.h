@@ -64,8 +64,7 @@ class FieldSetter final : public FieldVisitor {
 
  private:
   bool is_asked_for(const char* name);
-  template <class Number>
-  void set_number(Number& value, const char* kind);
+  template <class Number> void set_number(Number& value, const char* kind);
 
   std::string name_, text_;
   std::vector<std::string> seen_;
@@ -74,8 +73,7 @@ class FieldSetter final : public FieldVisitor {
 
 /// Sets one field of `config` from "name=value". Throws ValueError for an unknown name (the legal ones are listed, the nearest first) and
 /// for a value that the field cannot hold; the config is then unchanged.
-template <class Config>
-void set_field(Config& config, const std::string& assignment) {
+template <class Config> void set_field(Config& config, const std::string& assignment) {
   FieldSetter setter(assignment);
   config.visit(setter);
   setter.require_found();

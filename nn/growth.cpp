@@ -72,7 +72,8 @@ GrowthMap widen_layer(Parameter& weight, Parameter& bias, BatchNorm* norm, Param
 }
 
 void require_ungrouped(const Conv2d& layer) {
-  if (layer.options.groups != 1) raise_value("[widen] a convolution of " + std::to_string(layer.options.groups) + " groups cannot be widened; expected 1");
+  if (layer.options.groups != 1)
+    raise_value("[widen] a convolution of " + std::to_string(layer.options.groups) + " groups cannot be widened; expected 1");
 }
 
 }  // namespace

@@ -146,7 +146,8 @@ std::string describe_module(const ModuleRef& module) {
   std::string text;
   std::int64_t count = 0;
   for (const NamedTensor& t : named_tensors_of(module)) {
-    text += t.name + "  " + gradus::name_of(t.tensor.dtype()) + gradus::to_string(t.tensor.shape()) + "  " + (t.is_buffer ? "buffer" : name_of(t.role)) + "\n";
+    text += t.name + "  " + gradus::name_of(t.tensor.dtype()) + gradus::to_string(t.tensor.shape()) + "  " +
+            (t.is_buffer ? "buffer" : name_of(t.role)) + "\n";
     if (!t.is_buffer) count += t.tensor.elements();
   }
   return text + std::to_string(count) + " parameters\n";

@@ -126,8 +126,7 @@ class Module : public ModuleOf<Module> {
  public:
   Module() = default;
   template <class M>
-    requires(!std::is_same_v<std::remove_cvref_t<M>, Module>)
-  Module(M module) : holder_(std::make_unique<HolderOf<M>>(std::move(module))) {}
+  requires(!std::is_same_v<std::remove_cvref_t<M>, Module>) Module(M module) : holder_(std::make_unique<HolderOf<M>>(std::move(module))) {}
   Module(const Module& other) : holder_(other.holder_ ? other.holder_->clone() : nullptr) {}
   Module(Module&&) noexcept = default;
   Module& operator=(const Module& other) {

@@ -101,7 +101,8 @@ std::optional<OptimizerState> load_state(CheckpointReader& file, const std::stri
     const std::string name = prefix + optimizer.moment_name(i);
     if (file.find_tensor(name)) state.moments[i] = Buffer(file.tensor_like(name, parameter.dtype(), parameter.shape()).clone());
   }
-  if (file.find_tensor(prefix + "mask")) state.mask = Buffer(file.tensor_like(prefix + "mask", parameter.dtype(), parameter.shape()).clone());
+  if (file.find_tensor(prefix + "mask"))
+    state.mask = Buffer(file.tensor_like(prefix + "mask", parameter.dtype(), parameter.shape()).clone());
   return state;
 }
 

@@ -14,7 +14,8 @@
 namespace gradus::inline v0 {
 
 struct AdversarialTrainingConfig {
-  PgdConfig attack = {.steps = 10, .keep_best = false};  ///< of the training loop; FGSM is {.steps = 1, .step_size = eps, .random_start = false}
+  PgdConfig attack = {.steps = 10,
+                      .keep_best = false};  ///< of the training loop; FGSM is {.steps = 1, .step_size = eps, .random_start = false}
   double clean_weight = 0;
 
   void visit(FieldVisitor& v);
@@ -26,7 +27,8 @@ Tensor adversarial_loss(const Classifier& model, const Tensor& x, const Tensor& 
 /// One training step on a batch: attack, training pass, loss, optimizer. Returns the loss. `key` names the occasion (fold in the step).
 ///
 ///     double loss = adversarial_training_step(model, optimizer, batch, config, fold(key, step));
-double adversarial_training_step(const Module& model, Optimizer& optimizer, const Batch& batch, const AdversarialTrainingConfig& config, Key key);
+double adversarial_training_step(const Module& model, Optimizer& optimizer, const Batch& batch, const AdversarialTrainingConfig& config,
+                                 Key key);
 
 /// Accuracies of a model on the same points, as shares: its diagnostics of one epoch.
 struct RobustAccuracy {

@@ -65,7 +65,8 @@ void note_probabilities(const Tensor& logits, std::vector<std::string>& notes) {
   if (logits.elements() == 0 || min(logits).item() < 0) return;
   const Tensor total = sum(logits, {1});
   if (max(abs(total - 1.0)).item() < 1e-4)
-    notes.push_back("the model's outputs are non-negative and sum to 1: they look like probabilities, and softmax weakens attacks; return logits");
+    notes.push_back(
+        "the model's outputs are non-negative and sum to 1: they look like probabilities, and softmax weakens attacks; return logits");
 }
 
 }  // namespace detail

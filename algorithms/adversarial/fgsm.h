@@ -20,6 +20,7 @@ struct FgsmConfig {
 /// One signed step. Errors as pgd_attack.
 ///
 ///     AttackResult r = fgsm_attack(model, batch.inputs, batch.labels, batch.sample_ids, {{Norm::linf, 0.25}}, key);
-AttackResult fgsm_attack(const Classifier& model, const Tensor& x, const Tensor& labels, const Tensor& sample_ids, const FgsmConfig& config, Key key);
+AttackResult fgsm_attack(const Classifier& model, const Tensor& x, const Tensor& labels, const Tensor& sample_ids, const FgsmConfig& config,
+                         Key key);
 
 }  // namespace gradus::inline v0

@@ -16,7 +16,8 @@ using detail::InputGradient;
 /// What has been found so far, per sample.
 class Best {
  public:
-  explicit Best(const Tensor& x) : point_(x), loss_(Tensor::full({x.size(0)}, -HUGE_VAL, x.dtype())), broken_(Tensor::zeros({x.size(0)}, DType::boolean)) {}
+  explicit Best(const Tensor& x)
+      : point_(x), loss_(Tensor::full({x.size(0)}, -HUGE_VAL, x.dtype())), broken_(Tensor::zeros({x.size(0)}, DType::boolean)) {}
 
   /// An iterate, its logits and losses. The first misclassified one stays; before that, the one of largest loss.
   void offer(const Tensor& point, const Tensor& logits, const Tensor& loss, const Tensor& labels) {
@@ -44,8 +45,8 @@ void check_config(const PgdConfig& config) {
   if (config.restarts < 1) raise_value("[pgd] restarts is " + std::to_string(config.restarts) + "; at least 1");
   // Rounding of 2.5 eps / steps * steps must not trip this: 1e-9 relative.
   if (config.step() * config.steps < config.threat.eps * (1 - 1e-9))
-    raise_value("[pgd] step_size " + std::to_string(config.step()) + " times steps " + std::to_string(config.steps) + " does not reach eps " +
-                std::to_string(config.threat.eps) + ": the projection would never act; take larger or more steps");
+    raise_value("[pgd] step_size " + std::to_string(config.step()) + " times steps " + std::to_string(config.steps) +
+                " does not reach eps " + std::to_string(config.threat.eps) + ": the projection would never act; take larger or more steps");
 }
 
 void note_budget(const PgdConfig& config, std::vector<std::string>& notes) {
@@ -54,13 +55,15 @@ void note_budget(const PgdConfig& config, std::vector<std::string>& notes) {
 }
 
 void finish(AttackResult& result, const ThreatBall& ball, const char* attack, std::int64_t non_finite) {
-  if (non_finite > 0) result.notes.push_back(std::to_string(non_finite) + " non-finite gradient elements were taken as 0: the model may hide its gradient");
+  if (non_finite > 0)
+    result.notes.push_back(std::to_string(non_finite) + " non-finite gradient elements were taken as 0: the model may hide its gradient");
   ball.require_inside(attack, result.adversarial);
   result.distance = ball.distance(result.adversarial);
 }
 
 /// The last iterate, as training wants it: no forward at the end, no bookkeeping.
-AttackResult last_iterate(const Classifier& model, const Tensor& x, const Tensor& labels, const Tensor& ids, const PgdConfig& config, Key key) {
+AttackResult last_iterate(const Classifier& model, const Tensor& x, const Tensor& labels, const Tensor& ids, const PgdConfig& config,
+                          Key key) {
   const ThreatBall ball(config.threat, x);
   AttackResult result;
   std::int64_t non_finite = 0;
@@ -89,7 +92,8 @@ void PgdConfig::visit(FieldVisitor& v) {
   v.choice("loss", loss, {"cross_entropy", "margin"}, "what is ascended", "cross_entropy");
 }
 
-AttackResult pgd_attack(const Classifier& model, const Tensor& x, const Tensor& labels, const Tensor& sample_ids, const PgdConfig& config, Key key) {
+AttackResult pgd_attack(const Classifier& model, const Tensor& x, const Tensor& labels, const Tensor& sample_ids, const PgdConfig& config,
+                        Key key) {
   detail::check_attack("pgd", x, labels, sample_ids);
   check_config(config);
   const InferencePass inference;
@@ -134,7 +138,8 @@ void FgsmConfig::visit(FieldVisitor& v) {
   v.field("step_factor", step_factor, "step in units of eps", "1; 1.25 with a random start");
 }
 
-AttackResult fgsm_attack(const Classifier& model, const Tensor& x, const Tensor& labels, const Tensor& sample_ids, const FgsmConfig& config, Key key) {
+AttackResult fgsm_attack(const Classifier& model, const Tensor& x, const Tensor& labels, const Tensor& sample_ids, const FgsmConfig& config,
+                         Key key) {
   detail::check_attack("fgsm", x, labels, sample_ids);
   const InferencePass inference;
   const ThreatBall ball(config.threat, x);

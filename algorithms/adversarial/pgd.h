@@ -24,10 +24,11 @@ struct PgdConfig {
   double step() const { return step_size > 0 ? step_size : 2.5 * threat.eps / steps; }
 };
 
-/// Attacks every sample of x [N, ...] with labels i64 [N] and sample_ids i64 [N]. Throws ShapeError, DTypeError; ValueError for inputs outside
-/// the box, steps or restarts < 1, and a budget that cannot reach the ball's surface (step_size * steps < eps).
+/// Attacks every sample of x [N, ...] with labels i64 [N] and sample_ids i64 [N]. Throws ShapeError, DTypeError; ValueError for inputs
+/// outside the box, steps or restarts < 1, and a budget that cannot reach the ball's surface (step_size * steps < eps).
 ///
 ///     AttackResult r = pgd_attack(model, x, labels, ids, {.threat = {Norm::linf, 0.25}, .steps = 50, .restarts = 3}, key);
-AttackResult pgd_attack(const Classifier& model, const Tensor& x, const Tensor& labels, const Tensor& sample_ids, const PgdConfig& config, Key key);
+AttackResult pgd_attack(const Classifier& model, const Tensor& x, const Tensor& labels, const Tensor& sample_ids, const PgdConfig& config,
+                        Key key);
 
 }  // namespace gradus::inline v0

@@ -88,8 +88,8 @@ void ThreatBall::require_inside(const char* attack, const Tensor& moved) const {
   const auto distances = d.values<double>();
   for (std::size_t i = 0; i < distances.size(); ++i)
     if (!(distances[i] <= threat_.eps * (1 + 1e-6)))
-      raise_value(std::string("[") + attack + "] sample " + std::to_string(i) + " moved by " + std::to_string(distances[i]) + ", more than eps " +
-                  std::to_string(threat_.eps) + "; a NaN gradient or a wrong projection");
+      raise_value(std::string("[") + attack + "] sample " + std::to_string(i) + " moved by " + std::to_string(distances[i]) +
+                  ", more than eps " + std::to_string(threat_.eps) + "; a NaN gradient or a wrong projection");
   if (moved.elements() && (!(min(moved).item() >= threat_.low) || !(max(moved).item() <= threat_.high)))
     raise_value(std::string("[") + attack + "] the result leaves the box");
 }

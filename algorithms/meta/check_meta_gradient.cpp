@@ -33,8 +33,8 @@ TensorList moved(const TensorList& values, const TensorList& direction, double h
 
 }  // namespace
 
-MetaGradientCheck check_meta_gradient(const std::function<double(const TensorList&)>& objective, const TensorList& values, const TensorList& gradient,
-                                      Key key, int directions, double step) {
+MetaGradientCheck check_meta_gradient(const std::function<double(const TensorList&)>& objective, const TensorList& values,
+                                      const TensorList& gradient, Key key, int directions, double step) {
   for (const Tensor& v : values) require_dtype("check_meta_gradient", "value", v, DType::f64);
   double aa = 0, nn = 0, an = 0, ee = 0;
   for (int i = 0; i < directions; ++i) {

@@ -8,8 +8,8 @@ void FomamlConfig::visit(FieldVisitor& v) {
   v.choice("mode", mode, {"transductive", "inference"}, "batch norm and dropout inside a task", "transductive");
 }
 
-MetaReport fomaml_step(const Module& model, Optimizer& optimizer, std::span<const Task> tasks, const LossFunction& loss, const FomamlConfig& config,
-                       Key key) {
+MetaReport fomaml_step(const Module& model, Optimizer& optimizer, std::span<const Task> tasks, const LossFunction& loss,
+                       const FomamlConfig& config, Key key) {
   return maml_step(model, optimizer, tasks, loss, config.as_maml(), key);
 }
 

@@ -21,7 +21,7 @@ struct FomamlConfig {
 };
 
 /// One meta-step as maml_step, without a double backward.
-MetaReport fomaml_step(const Module& model, Optimizer& optimizer, std::span<const Task> tasks, const LossFunction& loss, const FomamlConfig& config,
-                       Key key);
+MetaReport fomaml_step(const Module& model, Optimizer& optimizer, std::span<const Task> tasks, const LossFunction& loss,
+                       const FomamlConfig& config, Key key);
 
 }  // namespace gradus::inline v0

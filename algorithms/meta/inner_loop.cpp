@@ -22,12 +22,13 @@ TensorList joined(const TensorList& a, const TensorList& b) {
 /// The inner loop of one task, and the three ways to differentiate it.
 class InnerLoop {
  public:
-  InnerLoop(const InnerLoss& support_loss, const InnerLoss& query_loss, const TensorList& initial, const TensorList& shared, const TensorList& rates,
-            const InnerLoopConfig& config)
+  InnerLoop(const InnerLoss& support_loss, const InnerLoss& query_loss, const TensorList& initial, const TensorList& shared,
+            const TensorList& rates, const InnerLoopConfig& config)
       : support_loss_(support_loss), query_loss_(query_loss), initial_(initial), shared_(shared), rates_(rates), config_(config) {
     if (config.inner_steps < 1) raise_value("[inner_loop] inner_steps is " + std::to_string(config.inner_steps) + "; at least 1");
     if (!rates.empty() && rates.size() != initial.size())
-      raise_value("[inner_loop] " + std::to_string(rates.size()) + " rates for " + std::to_string(initial.size()) + " tensors; one each, or none");
+      raise_value("[inner_loop] " + std::to_string(rates.size()) + " rates for " + std::to_string(initial.size()) +
+                  " tensors; one each, or none");
   }
 
   InnerLoopGradient unrolled() {
@@ -101,7 +102,8 @@ class InnerLoop {
 
   void require_live(const Tape& tape, const Tensor& loss) const {
     if (!tape.is_live(loss))
-      raise_gradient("[inner_loop] " + describe("the query loss", loss) + " does not depend on the initial parameters: the inner loop was detached");
+      raise_gradient("[inner_loop] " + describe("the query loss", loss) +
+                     " does not depend on the initial parameters: the inner loop was detached");
   }
   /// A parameter that moved in the inner loop but has no meta-gradient: somebody cut the graph.
   void require_reached(const TensorList& values) const {
@@ -112,7 +114,8 @@ class InnerLoop {
 
   void split(const TensorList& values) {
     auto at = values.begin();
-    for (auto [part, count] : {std::pair{&result_.initial, initial_.size()}, {&result_.shared, shared_.size()}, {&result_.rates, rates_.size()}})
+    for (auto [part, count] :
+         {std::pair{&result_.initial, initial_.size()}, {&result_.shared, shared_.size()}, {&result_.rates, rates_.size()}})
       for (std::size_t i = 0; i < count; ++i) part->push_back(*at++);
   }
 
@@ -164,8 +167,8 @@ class InnerLoop {
 
 }  // namespace
 
-InnerLoopGradient inner_loop_gradient(const InnerLoss& support_loss, const InnerLoss& query_loss, const TensorList& initial, const TensorList& shared,
-                                      const TensorList& rates, const InnerLoopConfig& config) {
+InnerLoopGradient inner_loop_gradient(const InnerLoss& support_loss, const InnerLoss& query_loss, const TensorList& initial,
+                                      const TensorList& shared, const TensorList& rates, const InnerLoopConfig& config) {
   InnerLoop loop(support_loss, query_loss, initial, shared, rates, config);
   switch (config.differentiate) {
     case Differentiate::unrolled: return loop.unrolled();

@@ -32,12 +32,12 @@ struct InnerLoopConfig {
 };
 
 struct InnerLoopGradient {
-  Tensor query_loss;         ///< scalar, a constant
-  TensorList initial;        ///< d query_loss / d initial, in order
-  TensorList rates;          ///< d query_loss / d rates, where rates were given
-  TensorList shared;         ///< d query_loss / d shared; empty tensors where neither loss reaches
+  Tensor query_loss;           ///< scalar, a constant
+  TensorList initial;          ///< d query_loss / d initial, in order
+  TensorList rates;            ///< d query_loss / d rates, where rates were given
+  TensorList shared;           ///< d query_loss / d shared; empty tensors where neither loss reaches
   Vec<double> support_losses;  ///< of theta_0 .. theta_{K-1}
-  TensorList adapted;        ///< theta_K, constants
+  TensorList adapted;          ///< theta_K, constants
   std::int64_t peak_tape_bytes = 0;
 };
 
@@ -48,8 +48,8 @@ struct InnerLoopGradient {
 /// the initial parameters (a detached inner loop), ValueError for inner_steps < 1 or a wrong number of rates.
 ///
 ///     auto g = inner_loop_gradient(support_loss, query_loss, model.parameters(), {}, {}, {.inner_lr = 0.01, .inner_steps = 5});
-InnerLoopGradient inner_loop_gradient(const InnerLoss& support_loss, const InnerLoss& query_loss, const TensorList& initial, const TensorList& shared,
-                                      const TensorList& rates, const InnerLoopConfig& config);
+InnerLoopGradient inner_loop_gradient(const InnerLoss& support_loss, const InnerLoss& query_loss, const TensorList& initial,
+                                      const TensorList& shared, const TensorList& rates, const InnerLoopConfig& config);
 
 /// theta_0 .. theta_K of plain gradient descent, without a graph: what a deployed model does. config.differentiate is not used.
 std::vector<TensorList> adapt(const InnerLoss& support_loss, const TensorList& initial, const InnerLoopConfig& config);

@@ -34,19 +34,20 @@ InnerLoss loss_on(const Module& model, const Tensor& inputs, const Tensor& targe
 void MamlConfig::visit(FieldVisitor& v) {
   v.field("inner_lr", inner_lr, "step size of the inner loop", "0.01 (sinusoid)");
   v.field("inner_steps", inner_steps, "gradient steps of the inner loop", "1 (sinusoid)");
-  v.choice("differentiate", differentiate, {"unrolled", "adjoint", "first_order"}, "how the inner loop is differentiated; the first two agree", "unrolled");
+  v.choice("differentiate", differentiate, {"unrolled", "adjoint", "first_order"},
+           "how the inner loop is differentiated; the first two agree", "unrolled");
   v.choice("mode", mode, {"transductive", "inference"}, "batch norm and dropout inside a task", "transductive");
   v.field("inner_clip", inner_clip, "elementwise bound on inner gradients; 0: none", "none (10 on mini-ImageNet, outer)");
 }
 
-InnerLoopGradient maml_gradient(const Module& model, const TensorList& values, const Task& task, const LossFunction& loss, const MamlConfig& config,
-                                Key key) {
+InnerLoopGradient maml_gradient(const Module& model, const TensorList& values, const Task& task, const LossFunction& loss,
+                                const MamlConfig& config, Key key) {
   return inner_loop_gradient(loss_on(model, task.support_inputs, task.support_targets, loss, config.mode, key),
                              loss_on(model, task.query_inputs, task.query_targets, loss, config.mode, key), values, {}, {}, config.inner());
 }
 
-MetaReport maml_step(const Module& model, Optimizer& optimizer, std::span<const Task> tasks, const LossFunction& loss, const MamlConfig& config,
-                     Key key) {
+MetaReport maml_step(const Module& model, Optimizer& optimizer, std::span<const Task> tasks, const LossFunction& loss,
+                     const MamlConfig& config, Key key) {
   if (tasks.empty()) raise_value("[maml_step] no tasks");
   const double share = 1.0 / static_cast<double>(tasks.size());
   Gradients mean;

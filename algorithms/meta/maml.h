@@ -44,19 +44,19 @@ struct MamlConfig {
 ///
 ///     MamlConfig config{.inner_lr = 0.01, .inner_steps = 5};
 ///     InnerLoopGradient g = maml_gradient(model, model.parameters(), task, mse_loss, config, key);
-InnerLoopGradient maml_gradient(const Module& model, const TensorList& values, const Task& task, const LossFunction& loss, const MamlConfig& config,
-                                Key key);
+InnerLoopGradient maml_gradient(const Module& model, const TensorList& values, const Task& task, const LossFunction& loss,
+                                const MamlConfig& config, Key key);
 
 /// What a meta-step saw, averaged over its tasks.
 struct MetaReport {
-  double query_loss = 0;        ///< after adaptation
-  double support_loss = 0;      ///< before adaptation
+  double query_loss = 0;    ///< after adaptation
+  double support_loss = 0;  ///< before adaptation
   std::int64_t peak_tape_bytes = 0;
 };
 
 /// One meta-step: the mean meta-gradient over `tasks`, accumulated in task order, then optimizer.step.
-MetaReport maml_step(const Module& model, Optimizer& optimizer, std::span<const Task> tasks, const LossFunction& loss, const MamlConfig& config,
-                     Key key);
+MetaReport maml_step(const Module& model, Optimizer& optimizer, std::span<const Task> tasks, const LossFunction& loss,
+                     const MamlConfig& config, Key key);
 
 /// The parameters after 0, 1, ..., config.inner_steps steps on the task's support set: what a deployed model does. No graph is kept.
 std::vector<TensorList> maml_adapt(const Module& model, const Task& task, const LossFunction& loss, const MamlConfig& config, Key key);

@@ -12,7 +12,8 @@ namespace gradus::inline v0 {
 namespace {
 
 /// W - theta for one task.
-TensorList walk(const Module& model, const TensorList& theta, const Task& task, const LossFunction& loss, const ReptileConfig& config, Key key) {
+TensorList walk(const Module& model, const TensorList& theta, const Task& task, const LossFunction& loss, const ReptileConfig& config,
+                Key key) {
   TensorList w = theta;
   const std::int64_t points = task.support_inputs.size(0);
   for (int k = 0; k < config.inner_steps; ++k) {
@@ -21,7 +22,8 @@ TensorList walk(const Module& model, const TensorList& theta, const Task& task, 
     std::optional<TrainingPass> pass;
     if (config.mode == InnerMode::transductive) pass.emplace(fold(step_key, 1)).discard();
     Tape tape(w);
-    const Tensor value = loss(bind(model, std::span<const Tensor>(w))(index_select(task.support_inputs, rows, 0)), index_select(task.support_targets, rows, 0));
+    const Tensor value = loss(bind(model, std::span<const Tensor>(w))(index_select(task.support_inputs, rows, 0)),
+                              index_select(task.support_targets, rows, 0));
     const Gradients g = tape.gradients(value);
     for (std::size_t p = 0; p < w.size(); ++p)
       if (g.values[p]) w[p] = add_scaled(w[p], g.values[p], -config.inner_lr);
@@ -40,9 +42,11 @@ void ReptileConfig::visit(FieldVisitor& v) {
   v.choice("mode", mode, {"transductive", "inference"}, "batch norm and dropout inside a task", "transductive");
 }
 
-TensorList reptile_direction(const Module& model, std::span<const Task> tasks, const LossFunction& loss, const ReptileConfig& config, Key key) {
+TensorList reptile_direction(const Module& model, std::span<const Task> tasks, const LossFunction& loss, const ReptileConfig& config,
+                             Key key) {
   if (config.inner_steps < 2)
-    raise_value("[reptile] inner_steps is " + std::to_string(config.inner_steps) + "; one step is joint training, Reptile needs at least 2");
+    raise_value("[reptile] inner_steps is " + std::to_string(config.inner_steps) +
+                "; one step is joint training, Reptile needs at least 2");
   if (tasks.empty()) raise_value("[reptile] no tasks");
   const double share = 1.0 / static_cast<double>(tasks.size());
   const TensorList theta = model.parameters();
@@ -57,7 +61,8 @@ TensorList reptile_direction(const Module& model, std::span<const Task> tasks, c
   return mean;
 }
 
-void reptile_step(const Module& model, std::span<const Task> tasks, const LossFunction& loss, const ReptileConfig& config, double progress, Key key) {
+void reptile_step(const Module& model, std::span<const Task> tasks, const LossFunction& loss, const ReptileConfig& config, double progress,
+                  Key key) {
   const TensorList direction = reptile_direction(model, tasks, loss, config, key);
   const TensorList theta = model.parameters();
   for (std::size_t p = 0; p < theta.size(); ++p) assign(theta[p], add_scaled(theta[p], direction[p], config.epsilon * (1 - progress)));

@@ -22,9 +22,11 @@ struct ReptileConfig {
 };
 
 /// mean_i W_i - theta, one tensor a parameter. Throws ValueError for inner_steps < 2, no tasks, or a batch larger than the support set.
-TensorList reptile_direction(const Module& model, std::span<const Task> tasks, const LossFunction& loss, const ReptileConfig& config, Key key);
+TensorList reptile_direction(const Module& model, std::span<const Task> tasks, const LossFunction& loss, const ReptileConfig& config,
+                             Key key);
 
 /// theta += epsilon (1 - progress) (mean_i W_i - theta), progress in [0, 1) being the share of the meta-training done.
-void reptile_step(const Module& model, std::span<const Task> tasks, const LossFunction& loss, const ReptileConfig& config, double progress, Key key);
+void reptile_step(const Module& model, std::span<const Task> tasks, const LossFunction& loss, const ReptileConfig& config, double progress,
+                  Key key);
 
 }  // namespace gradus::inline v0

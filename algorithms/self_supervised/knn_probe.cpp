@@ -14,7 +14,8 @@ namespace gradus::inline v0 {
 namespace {
 
 /// The label that the k nearest of one row of similarities vote for.
-std::int64_t vote(std::span<const double> similarity, std::span<const std::int64_t> labels, std::int64_t k, std::int64_t classes, double temperature) {
+std::int64_t vote(std::span<const double> similarity, std::span<const std::int64_t> labels, std::int64_t k, std::int64_t classes,
+                  double temperature) {
   std::vector<std::int64_t> order(similarity.size());
   std::iota(order.begin(), order.end(), 0);
   auto nearer = [&](std::int64_t a, std::int64_t b) {
@@ -33,7 +34,8 @@ std::int64_t vote(std::span<const double> similarity, std::span<const std::int64
 
 }  // namespace
 
-KnnResult knn_probe(const Tensor& bank_features, const Tensor& bank_labels, const Tensor& features, const Tensor& labels, const KnnProbeConfig& config) {
+KnnResult knn_probe(const Tensor& bank_features, const Tensor& bank_labels, const Tensor& features, const Tensor& labels,
+                    const KnnProbeConfig& config) {
   require_same_dtype("knn_probe", "bank_features", bank_features, "features", features);
   require_rank("knn_probe", "bank_features", bank_features, 2);
   require_rank("knn_probe", "features", features, 2);
@@ -41,12 +43,13 @@ KnnResult knn_probe(const Tensor& bank_features, const Tensor& bank_labels, cons
   require_dtype("knn_probe", "labels", labels, DType::i64);
   const std::int64_t n = bank_features.size(0), m = features.size(0);
   if (bank_labels.elements() != n || labels.elements() != m || bank_features.size(1) != features.size(1))
-    raise_shape("[knn_probe] " + describe("bank_features", bank_features) + ", " + describe("bank_labels", bank_labels) + ", " + describe("features", features) +
-                ", " + describe("labels", labels) + ": expected one label per row and equal widths");
+    raise_shape("[knn_probe] " + describe("bank_features", bank_features) + ", " + describe("bank_labels", bank_labels) + ", " +
+                describe("features", features) + ", " + describe("labels", labels) + ": expected one label per row and equal widths");
   if (n == 0 || m == 0 || config.k < 1) raise_value("[knn_probe] an empty bank, no queries, or k < 1");
   const auto bank = bank_labels.values<std::int64_t>(), wanted = labels.values<std::int64_t>();
   const std::int64_t classes = 1 + *std::max_element(bank.begin(), bank.end()), k = std::min(config.k, n);
-  const Tensor unit_bank = l2_normalize(cast(bank_features.detach(), DType::f64), 1), unit = l2_normalize(cast(features.detach(), DType::f64), 1);
+  const Tensor unit_bank = l2_normalize(cast(bank_features.detach(), DType::f64), 1),
+               unit = l2_normalize(cast(features.detach(), DType::f64), 1);
   std::int64_t right = 0;
   for (std::int64_t first = 0; first < m; first += config.chunk) {
     const std::int64_t last = std::min(first + config.chunk, m);

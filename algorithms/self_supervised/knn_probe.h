@@ -9,8 +9,8 @@ namespace gradus::inline v0 {
 
 struct KnnProbeConfig {
   std::int64_t k = 20;
-  double temperature = 0.07;   ///< a neighbour of cosine s votes with exp(s / temperature)
-  std::int64_t chunk = 256;    ///< queries at a time: memory is chunk x bank
+  double temperature = 0.07;  ///< a neighbour of cosine s votes with exp(s / temperature)
+  std::int64_t chunk = 256;   ///< queries at a time: memory is chunk x bank
 };
 
 struct KnnResult {
@@ -22,6 +22,7 @@ struct KnnResult {
 /// Throws ShapeError, DTypeError, ValueError (an empty bank, k < 1).
 ///
 ///     double knn = knn_probe(h_train, y_train, h_test, y_test).accuracy;
-KnnResult knn_probe(const Tensor& bank_features, const Tensor& bank_labels, const Tensor& features, const Tensor& labels, const KnnProbeConfig& config = {});
+KnnResult knn_probe(const Tensor& bank_features, const Tensor& bank_labels, const Tensor& features, const Tensor& labels,
+                    const KnnProbeConfig& config = {});
 
 }  // namespace gradus::inline v0

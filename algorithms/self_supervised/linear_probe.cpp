@@ -27,7 +27,8 @@ void check(const Tensor& features, const Tensor& labels) {
 }
 
 std::int64_t class_count(const Tensor& a, const Tensor& b) {
-  return 1 + std::max(static_cast<std::int64_t>(max(cast(a, DType::f64)).item()), static_cast<std::int64_t>(max(cast(b, DType::f64)).item()));
+  return 1 +
+         std::max(static_cast<std::int64_t>(max(cast(a, DType::f64)).item()), static_cast<std::int64_t>(max(cast(b, DType::f64)).item()));
 }
 
 /// Weights [K, D + 1] in one flat tensor: the last column is the bias.
@@ -73,10 +74,11 @@ double few_label_probe(const Tensor& train_features, const Tensor& train_labels,
       if (taken[static_cast<std::size_t>(labels[static_cast<std::size_t>(row)])]++ < labels_per_class) rows.push_back(row);
     for (std::int64_t c = 0; c < classes; ++c)
       if (taken[static_cast<std::size_t>(c)] < labels_per_class)
-        raise_value("[few_label_probe] class " + std::to_string(c) + " has " + std::to_string(taken[static_cast<std::size_t>(c)]) + " samples; expected at least " +
-                    std::to_string(labels_per_class));
+        raise_value("[few_label_probe] class " + std::to_string(c) + " has " + std::to_string(taken[static_cast<std::size_t>(c)]) +
+                    " samples; expected at least " + std::to_string(labels_per_class));
     const Tensor chosen = Tensor::from(rows, {static_cast<std::int64_t>(rows.size())});
-    total += linear_probe(index_select(train_features, chosen, 0), index_select(train_labels, chosen, 0), test_features, test_labels, config);
+    total +=
+        linear_probe(index_select(train_features, chosen, 0), index_select(train_labels, chosen, 0), test_features, test_labels, config);
   }
   return total / draws;
 }

@@ -11,9 +11,9 @@
 namespace gradus::inline v0 {
 
 struct LinearProbeConfig {
-  double c = 1.0;             ///< inverse regularisation
+  double c = 1.0;  ///< inverse regularisation
   bool standardize = true;
-  int iterations = 300;       ///< of L-BFGS
+  int iterations = 300;  ///< of L-BFGS
 };
 
 /// Accuracy in percent on the test features of a classifier fitted to the train features. Features [N, D] of any floating type, labels

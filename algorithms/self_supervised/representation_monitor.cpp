@@ -62,7 +62,8 @@ void RepresentationMonitor::observe(std::int64_t step, const ContrastiveStats& s
 std::vector<Finding> RepresentationMonitor::findings() const {
   const bool weak_at_start = first_alignment_ > 0.8, bound_applies = temperature_ <= 0.2 && images_ >= 32;
   return {
-      {"collapse", worst_cosine_, 0.95, longest_collapse_ >= 10, "all embeddings point the same way: check negatives, stop-gradient, learning rate"},
+      {"collapse", worst_cosine_, 0.95, longest_collapse_ >= 10,
+       "all embeddings point the same way: check negatives, stop-gradient, learning rate"},
       {"weak_views", first_alignment_, 0.8, weak_at_start,
        "an untrained network already tells which views belong together: the augmentation is too weak to teach anything"},
       {"weak_views_bound", early_share_, 0.6, bound_applies && early_share_ > 0.6,

@@ -23,8 +23,9 @@ RepresentationStats representation_stats(const Tensor& u);
 /// What one contrastive step shows.
 struct ContrastiveStats {
   double loss = 0;
-  double bound = 0, ceiling = 0;  ///< log(2N - 1) - loss and log(2N - 1): the mutual-information bound (van den Oord 2018, eq. 4) and its top
-  double positive_cosine = 0;     ///< mean cosine of the two views of an image
+  double bound = 0,
+         ceiling = 0;          ///< log(2N - 1) - loss and log(2N - 1): the mutual-information bound (van den Oord 2018, eq. 4) and its top
+  double positive_cosine = 0;  ///< mean cosine of the two views of an image
   RepresentationStats z;
   /// (positive - mean) / (1 - mean): how much closer the views of one image are than two images.
   double alignment() const { return (positive_cosine - z.mean_cosine) / (1 - z.mean_cosine); }

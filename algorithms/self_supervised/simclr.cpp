@@ -24,7 +24,8 @@ void SimclrConfig::visit(FieldVisitor& v) {
   v.field("joint_forward", joint_forward, "both views in one pass: shared batch-norm statistics", "true");
 }
 
-Simclr::Simclr(Module backbone, std::int64_t features, const SimclrConfig& settings, Generator& rng) : encoder(std::move(backbone)), config(settings) {
+Simclr::Simclr(Module backbone, std::int64_t features, const SimclrConfig& settings, Generator& rng)
+    : encoder(std::move(backbone)), config(settings) {
   Linear in(features, config.hidden_dim, rng), out(config.hidden_dim, config.projection_dim, rng);
   head = Sequential(std::move(in), BatchNorm(config.hidden_dim), Relu(), std::move(out));
 }

@@ -45,11 +45,13 @@ void check_views(const Tensor& images, const Tensor& sample_ids, const ViewConfi
   require_dtype("augmented_view", "sample_ids", sample_ids, DType::i64);
   require_rank("augmented_view", "images", images, 4);
   if (sample_ids.rank() != 1 || sample_ids.size(0) != images.size(0))
-    raise_shape("[augmented_view] " + describe("sample_ids", sample_ids) + " for " + describe("images", images) + ": expected one per image");
+    raise_shape("[augmented_view] " + describe("sample_ids", sample_ids) + " for " + describe("images", images) +
+                ": expected one per image");
   if (config.erase < 0 || config.erase > images.size(2) || config.erase > images.size(3))
     raise_value("[augmented_view] erase is " + std::to_string(config.erase) + ", which does not fit into " + describe("images", images));
   if (!(config.scale_low > 0 && config.scale_low <= config.scale_high))
-    raise_value("[augmented_view] scale range [" + std::to_string(config.scale_low) + ", " + std::to_string(config.scale_high) + "]: expected 0 < low <= high");
+    raise_value("[augmented_view] scale range [" + std::to_string(config.scale_low) + ", " + std::to_string(config.scale_high) +
+                "]: expected 0 < low <= high");
 }
 
 }  // namespace

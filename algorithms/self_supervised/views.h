@@ -11,12 +11,12 @@
 namespace gradus::inline v0 {
 
 struct ViewConfig {
-  double rotation = 15;       ///< degrees, uniform in +-
-  double shift = 0.12;        ///< share of the image's side, uniform in +-, each axis
+  double rotation = 15;  ///< degrees, uniform in +-
+  double shift = 0.12;   ///< share of the image's side, uniform in +-, each axis
   double scale_low = 0.85, scale_high = 1.15;
-  double gain = 0.3;          ///< brightness factor uniform in 1 +- gain
-  std::int64_t erase = 3;     ///< side of a square set to 0 at a uniform place, in pixels; 0: none
-  double noise = 0.05;        ///< standard deviation of normal noise, in units of the pixels
+  double gain = 0.3;       ///< brightness factor uniform in 1 +- gain
+  std::int64_t erase = 3;  ///< side of a square set to 0 at a uniform place, in pixels; 0: none
+  double noise = 0.05;     ///< standard deviation of normal noise, in units of the pixels
 
   void visit(FieldVisitor& v);
   /// Almost no augmentation: noise of .02 alone. Contrastive learning must lose its gain with it.

@@ -20,8 +20,8 @@ std::string text_of(const Pair2d& p) { return "(" + std::to_string(p.h) + ", " +
 
 void check_options(const char* op, const ConvOptions& o) {
   if (o.stride.h < 1 || o.stride.w < 1 || o.padding.h < 0 || o.padding.w < 0 || o.groups < 1)
-    raise_value(std::string("[") + op + "] stride " + text_of(o.stride) + ", padding " + text_of(o.padding) + ", groups " + std::to_string(o.groups) +
-                ": expected stride >= 1, padding >= 0, groups >= 1");
+    raise_value(std::string("[") + op + "] stride " + text_of(o.stride) + ", padding " + text_of(o.padding) + ", groups " +
+                std::to_string(o.groups) + ": expected stride >= 1, padding >= 0, groups >= 1");
 }
 
 /// All extents of a convolution of x [N, C, H, W] by w [K, C / groups, R, S], checked.
@@ -32,7 +32,9 @@ Conv2dShape conv_of(const char* op, const Shape& x, const Shape& w, const ConvOp
   c.n = x[0], c.c = x[1], c.h = x[2], c.w = x[3], c.k = w[0], c.r = w[2], c.s = w[3];
   c.stride_h = o.stride.h, c.stride_w = o.stride.w, c.pad_h = o.padding.h, c.pad_w = o.padding.w, c.groups = o.groups;
   if (c.c % o.groups || c.k % o.groups || w[1] * o.groups != c.c)
-    fail(op, x, w, "with " + std::to_string(o.groups) + " groups expected w [K, " + std::to_string(c.c / o.groups) + ", R, S], and C and K divisible by the groups");
+    fail(op, x, w,
+         "with " + std::to_string(o.groups) + " groups expected w [K, " + std::to_string(c.c / o.groups) +
+             ", R, S], and C and K divisible by the groups");
   c.out_h = output_extent(c.h, c.r, c.stride_h, c.pad_h);
   c.out_w = output_extent(c.w, c.s, c.stride_w, c.pad_w);
   if (c.out_h < 1 || c.out_w < 1 || c.r < 1 || c.s < 1)
@@ -103,7 +105,8 @@ Tensor run_weight_grad(const Tensor& x, const Tensor& dy, const Conv2dShape& c) 
 }
 
 void require_output(const char* op, const Tensor& dy, const Conv2dShape& c) {
-  if (!(dy.shape() == output_of(c))) raise_shape(std::string("[") + op + "] " + describe("dy", dy) + ": expected " + to_string(output_of(c)));
+  if (!(dy.shape() == output_of(c)))
+    raise_shape(std::string("[") + op + "] " + describe("dy", dy) + ": expected " + to_string(output_of(c)));
 }
 
 }  // namespace

@@ -20,15 +20,23 @@ struct Matrix {
 Shape batch_of(const Shape& s) { return Shape(s.begin(), s.rank() - 2); }
 
 Gemm plain(const Matrix& a, const Matrix& b, const MatmulOptions& o) {
-  return {.m = a.rows, .n = b.columns, .k = a.columns, .transpose_a = o.transpose_a, .transpose_b = o.transpose_b,
-          .lda = o.transpose_a ? a.rows : a.columns, .ldb = o.transpose_b ? b.rows : b.columns, .ldc = b.columns};
+  return {.m = a.rows,
+          .n = b.columns,
+          .k = a.columns,
+          .transpose_a = o.transpose_a,
+          .transpose_b = o.transpose_b,
+          .lda = o.transpose_a ? a.rows : a.columns,
+          .ldb = o.transpose_b ? b.rows : b.columns,
+          .ldc = b.columns};
 }
 
-void run(const Gemm& g, Tensor& y, const Tensor& a, const Tensor& b, const Tensor& bias, std::int64_t y_at, std::int64_t a_at, std::int64_t b_at) {
+void run(const Gemm& g, Tensor& y, const Tensor& a, const Tensor& b, const Tensor& bias, std::int64_t y_at, std::int64_t a_at,
+         std::int64_t b_at) {
   const auto size = static_cast<std::int64_t>(size_of(y.dtype()));
   const Scratch scratch(GRADUS_RUN(y.device(), gemm_workspace_bytes, y.dtype(), g));
-  GRADUS_RUN(y.device(), gemm, y.dtype(), g, static_cast<char*>(fresh(y).data) + y_at * size, static_cast<const char*>(a.array().data) + a_at * size,
-             static_cast<const char*>(b.array().data) + b_at * size, bias ? bias.array().data : nullptr, scratch.workspace());
+  GRADUS_RUN(y.device(), gemm, y.dtype(), g, static_cast<char*>(fresh(y).data) + y_at * size,
+             static_cast<const char*>(a.array().data) + a_at * size, static_cast<const char*>(b.array().data) + b_at * size,
+             bias ? bias.array().data : nullptr, scratch.workspace());
 }
 
 /// The product with leading axes: one call where the batches are equal, or where one operand has none; otherwise a call per matrix.
@@ -66,7 +74,8 @@ void run_batched(Tensor& y, const Tensor& a, const Tensor& b, const MatmulOption
 
 Shape matmul_shape(const Shape& a, const Shape& b, const MatmulOptions& o) {
   auto fail = [&](const std::string& why) {
-    raise_shape("[matmul] a " + to_string(a) + (o.transpose_a ? " transposed" : "") + " and b " + to_string(b) + (o.transpose_b ? " transposed" : "") + ": " + why);
+    raise_shape("[matmul] a " + to_string(a) + (o.transpose_a ? " transposed" : "") + " and b " + to_string(b) +
+                (o.transpose_b ? " transposed" : "") + ": " + why);
   };
   if (a.rank() < 2 || b.rank() < 2) fail("expected at least two axes each; reshape a vector to a row or a column");
   const Matrix ma(a, o.transpose_a), mb(b, o.transpose_b);
@@ -85,10 +94,10 @@ namespace {
 Grads matmul_rule(const Entry& e, const Tensor& dy) {
   const auto& o = e.attrs<MatmulOptions>();
   Grads grads;
-  grads.push_back(!e.needs(0)       ? Tensor()
+  grads.push_back(!e.needs(0)     ? Tensor()
                   : o.transpose_a ? matmul(e.saved(1), dy, {o.transpose_b, true})
                                   : matmul(dy, e.saved(1), {false, !o.transpose_b}));
-  grads.push_back(!e.needs(1)       ? Tensor()
+  grads.push_back(!e.needs(1)     ? Tensor()
                   : o.transpose_b ? matmul(dy, e.saved(0), {true, o.transpose_a})
                                   : matmul(e.saved(0), dy, {!o.transpose_a, false}));
   return grads;
@@ -101,7 +110,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   require_floating("matmul", "a", a);
   require_same_dtype("matmul", "a", a, "b", b);
   Tensor y = Tensor::empty(matmul_shape(a.shape(), b.shape(), options), a.dtype(), a.device());
-  if (a.rank() == 2 && b.rank() == 2) run(plain(Matrix(a.shape(), options.transpose_a), Matrix(b.shape(), options.transpose_b), options), y, a, b, {}, 0, 0, 0);
+  if (a.rank() == 2 && b.rank() == 2)
+    run(plain(Matrix(a.shape(), options.transpose_a), Matrix(b.shape(), options.transpose_b), options), y, a, b, {}, 0, 0, 0);
   else if (y.elements()) run_batched(y, a, b, options);
   return record(kMatmul, std::move(y), {a, b}, {for_input(1, a), for_input(0, b)}, options);
 }
@@ -130,11 +140,13 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   require_same_dtype("linear", "x", x, "weight", weight);
   require_rank("linear", "weight", weight, 2);
   if (x.rank() < 1 || x.size(-1) != weight.shape()[1])
-    raise_shape("[linear] " + describe("x", x) + " and " + describe("weight", weight) + ": expected x [..., " + std::to_string(weight.shape()[1]) + "]");
+    raise_shape("[linear] " + describe("x", x) + " and " + describe("weight", weight) + ": expected x [..., " +
+                std::to_string(weight.shape()[1]) + "]");
   if (bias) {
     require_same_dtype("linear", "x", x, "bias", bias);
     if (!(bias.shape() == Shape{weight.shape()[0]}))
-      raise_shape("[linear] " + describe("bias", bias) + " for " + describe("weight", weight) + ": expected [" + std::to_string(weight.shape()[0]) + "]");
+      raise_shape("[linear] " + describe("bias", bias) + " for " + describe("weight", weight) + ": expected [" +
+                  std::to_string(weight.shape()[0]) + "]");
   }
   Shape shape(x.shape().begin(), x.rank() - 1);
   const std::int64_t rows = shape.elements(), out = weight.shape()[0], in = weight.shape()[1];

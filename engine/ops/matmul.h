@@ -10,8 +10,8 @@ struct MatmulOptions {
   bool transpose_b = false;
 };
 
-/// a [..., M, K] times b [..., K, N]: [..., M, N]. Leading axes are batches and broadcast as in numpy; both operands have at least two axes.
-/// Throws DTypeError (f32 or f64, both the same), ShapeError naming both operands.
+/// a [..., M, K] times b [..., K, N]: [..., M, N]. Leading axes are batches and broadcast as in numpy; both operands have at least two
+/// axes. Throws DTypeError (f32 or f64, both the same), ShapeError naming both operands.
 ///
 ///     Tensor gram = matmul(x, x, {.transpose_a = true});          // x^T x without a copy of x^T
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options = {});

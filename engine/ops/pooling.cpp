@@ -9,8 +9,8 @@ namespace {
 
 void check_axis(const char* op, const char* axis, std::int64_t extent, std::int64_t kernel, std::int64_t stride, std::int64_t padding) {
   if (kernel < 1 || stride < 1 || padding < 0 || 2 * padding > kernel)
-    raise_value(std::string("[") + op + "] " + axis + ": kernel " + std::to_string(kernel) + ", stride " + std::to_string(stride) + ", padding " +
-                std::to_string(padding) + "; expected kernel >= 1, stride >= 1 and 0 <= padding <= kernel / 2");
+    raise_value(std::string("[") + op + "] " + axis + ": kernel " + std::to_string(kernel) + ", stride " + std::to_string(stride) +
+                ", padding " + std::to_string(padding) + "; expected kernel >= 1, stride >= 1 and 0 <= padding <= kernel / 2");
   if (extent + 2 * padding < kernel)
     raise_shape(std::string("[") + op + "] " + axis + " " + std::to_string(extent) + " with padding " + std::to_string(padding) +
                 " is smaller than the kernel's " + std::to_string(kernel));

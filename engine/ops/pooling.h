@@ -13,8 +13,8 @@ struct Pool2dOptions {
   Pair2d padding = 0;
 };
 
-/// The largest element of each window (the first of equal ones; NaN wins): [N, C, OH, OW]. Padding never wins. Throws DTypeError, ShapeError,
-/// and ValueError for a kernel, stride or padding that makes no sense (padding above half the kernel).
+/// The largest element of each window (the first of equal ones; NaN wins): [N, C, OH, OW]. Padding never wins. Throws DTypeError,
+/// ShapeError, and ValueError for a kernel, stride or padding that makes no sense (padding above half the kernel).
 ///
 ///     Tensor y = max_pool2d(x, {.kernel = 2});
 Tensor max_pool2d(const Tensor& x, const Pool2dOptions& options);

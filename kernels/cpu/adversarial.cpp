@@ -47,7 +47,8 @@ template <class F> void distances(Array distance, ConstArray a, ConstArray b, F 
     using T = decltype(zero);
     for_rows(*a.shape, [&](std::int64_t row, std::int64_t first, std::int64_t width) {
       double d = 0;
-      for (std::int64_t i = first; i < first + width; ++i) d = combine(d, static_cast<double>(a.as<T>()[i]) - static_cast<double>(b.as<T>()[i]));
+      for (std::int64_t i = first; i < first + width; ++i)
+        d = combine(d, static_cast<double>(a.as<T>()[i]) - static_cast<double>(b.as<T>()[i]));
       distance.as<double>()[row] = d;
     });
   });

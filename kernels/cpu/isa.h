@@ -18,12 +18,18 @@ void force_isa(Isa isa);
 
 // GRADUS_TABLE(ElementwiseTable, elementwise_table): declares the copies and `const ElementwiseTable& elementwise_table()`.
 #if defined(GRADUS_HAS_AVX2)
-#define GRADUS_TABLE(Type, name)                             \
-  namespace baseline { extern const Type name; }             \
-  namespace avx2 { extern const Type name; }                 \
+#define GRADUS_TABLE(Type, name) \
+  namespace baseline {           \
+  extern const Type name;        \
+  }                              \
+  namespace avx2 {               \
+  extern const Type name;        \
+  }                              \
   inline const Type& name() { return chosen_isa() == Isa::avx2 ? avx2::name : baseline::name; }
 #else
-#define GRADUS_TABLE(Type, name)                             \
-  namespace baseline { extern const Type name; }             \
+#define GRADUS_TABLE(Type, name) \
+  namespace baseline {           \
+  extern const Type name;        \
+  }                              \
   inline const Type& name() { return baseline::name; }
 #endif

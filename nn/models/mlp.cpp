@@ -27,7 +27,7 @@ Tensor rows_of(const Tensor& x, std::int64_t width) {
 Tensor Mlp::features(const Tensor& x) const {
   if (layers.empty()) raise_value("[Mlp] a model without layers was called; construct it with sizes first");
   require_defined("Mlp", "x", x);
-  Tensor y = x.rank() > 2 ? reshape(x, {x.size(0), x.shape().product(1, x.rank())}) : x;
+  Tensor y = rows_of(x, layers.front().weight.tensor().size(1));
   for (std::size_t i = 0; i + 1 < layers.size(); ++i) {
     const NameScope scope("layers", static_cast<int>(i));
     y = activate(activation, layers[i](y));

@@ -13,8 +13,7 @@ struct MlpOptions {
   DType dtype = DType::f32;
 };
 
-/// Linear layers with an activation between them and none after the last: x [N, sizes.front()] -> [N, sizes.back()]. Images [N, C, H, W]
-/// with C H W = sizes.front() are flattened first.
+/// Linear layers with an activation between them and none after the last: x [..., sizes.front()] -> [..., sizes.back()].
 ///
 ///     Mlp model({64, 128, 10}, rng);
 ///     Tensor logits = model(x);                             // x [N, 64] -> [N, 10]
@@ -27,7 +26,7 @@ struct Mlp : ModuleOf<Mlp> {
   /// Throws ValueError for fewer than two sizes.
   Mlp(const std::vector<std::int64_t>& sizes, Generator& rng, const MlpOptions& options = {});
 
-  /// x [N, in] -> [N, out]; a sample of several axes is read as one vector. Throws what linear() throws.
+  /// x [..., in] -> [..., out]; images [N, C, H, W] with C H W = in are read as rows. Throws what linear() throws.
   Tensor operator()(const Tensor& x) const;
   /// What the last layer reads: [N, sizes[sizes.size() - 2]].
   Tensor features(const Tensor& x) const;

@@ -62,8 +62,10 @@ TEST_CASE("on a linear model FGSM lowers the margin by exactly eps |w|_1, and PG
   };
   const Tensor before = margin(p.x);
   const AttackResult fgsm = fgsm_attack(model, p.x, p.labels, p.ids, {.threat = {Norm::linf, eps}}, Key{1, 0});
-  const AttackResult pgd = pgd_attack(model, p.x, p.labels, p.ids, {.threat = {Norm::linf, eps}, .steps = 20, .keep_best = false}, Key{1, 0});
-  const auto was = before.values<float>(), after_fgsm = margin(fgsm.adversarial).values<float>(), after_pgd = margin(pgd.adversarial).values<float>();
+  const AttackResult pgd =
+      pgd_attack(model, p.x, p.labels, p.ids, {.threat = {Norm::linf, eps}, .steps = 20, .keep_best = false}, Key{1, 0});
+  const Tensor margin_fgsm = margin(fgsm.adversarial), margin_pgd = margin(pgd.adversarial);
+  const auto was = before.values<float>(), after_fgsm = margin_fgsm.values<float>(), after_pgd = margin_pgd.values<float>();
   for (std::size_t i = 0; i < was.size(); ++i) {
     const double lowest = static_cast<double>(was[i]) - eps * norm1(model.w);
     if (was[i] > 0) CHECK(static_cast<double>(after_fgsm[i]) == doctest::Approx(lowest).epsilon(1e-4));
@@ -78,7 +80,10 @@ TEST_CASE("L2 on a linear model: the margin falls by eps |w|_2") {
   const AttackResult r = pgd_attack(model, p.x, p.labels, p.ids, {.threat = {Norm::l2, 0.1}, .steps = 40, .keep_best = false}, Key{2, 0});
   const double w2 = std::sqrt(sum(square(model.w)).item());
   const Tensor moved = matmul(r.adversarial - p.x, model.w, {.transpose_b = true});
-  for (const float m : moved.values<float>()) CHECK(std::abs(static_cast<double>(m)) == doctest::Approx(0.1 * w2).epsilon(1e-3));
+  for (const float m : moved.values<float>()) {
+    CHECK(std::abs(static_cast<double>(m)) <= 0.1 * w2 * (1 + 1e-5));
+    CHECK(std::abs(static_cast<double>(m)) >= 0.1 * w2 * 0.95);  // steps along w wear the random start's other directions off only slowly
+  }
 }
 
 TEST_CASE("projections are feasible, idempotent and nearest") {
@@ -101,11 +106,13 @@ TEST_CASE("projections are feasible, idempotent and nearest") {
         }
       for (int i = 0; i <= 100000; ++i) {
         const double s = i / 100000.0;
-        const double a = std::fmin(std::fmax(at(x, 0) + s * (at(far, 0) - at(x, 0)), 0), 1), b = std::fmin(std::fmax(at(x, 1) + s * (at(far, 1) - at(x, 1)), 0), 1);
+        const double a = std::fmin(std::fmax(at(x, 0) + s * (at(far, 0) - at(x, 0)), 0), 1),
+                     b = std::fmin(std::fmax(at(x, 1) + s * (at(far, 1) - at(x, 1)), 0), 1);
         const double d = std::hypot(a - at(x, 0), b - at(x, 1));
         if (d <= .25) farthest = std::fmax(farthest, d);
       }
-      const double to_far = std::hypot(at(y, 0) - at(far, 0), at(y, 1) - at(far, 1)), from_x = std::hypot(at(y, 0) - at(x, 0), at(y, 1) - at(x, 1));
+      const double to_far = std::hypot(at(y, 0) - at(far, 0), at(y, 1) - at(far, 1)),
+                   from_x = std::hypot(at(y, 0) - at(x, 0), at(y, 1) - at(x, 1));
       if (norm == Norm::linf) CHECK(to_far <= best_linf + 1e-9);
       else CHECK(from_x == doctest::Approx(farthest).epsilon(1e-4));
     }
@@ -133,7 +140,8 @@ TEST_CASE("PGD: the same result for any batch split, bit for bit") {
   for (const std::int64_t split : {1, 4, 7})
     for (std::int64_t first = 0; first < 9; first += split) {
       const std::int64_t last = std::min<std::int64_t>(first + split, 9);
-      const AttackResult part = pgd_attack(classify, slice_rows(p.x, first, last), slice_rows(p.labels, first, last), slice_rows(p.ids, first, last), config, Key{7, 0});
+      const AttackResult part = pgd_attack(classify, slice_rows(p.x, first, last), slice_rows(p.labels, first, last),
+                                           slice_rows(p.ids, first, last), config, Key{7, 0});
       CHECK(same_bits(part.adversarial, slice_rows(whole.adversarial, first, last)));
     }
 }
@@ -187,7 +195,8 @@ TEST_CASE("PGD asks for one backward pass a step and leaves the training tape al
 TEST_CASE("attack arguments are checked") {
   const LinearBinary model;
   const Points p(4);
-  CHECK_THROWS_AS(pgd_attack(model, p.x, p.labels, p.ids, {.threat = {Norm::linf, 0.3}, .steps = 10, .step_size = 0.01}, Key{}), ValueError);
+  CHECK_THROWS_AS(pgd_attack(model, p.x, p.labels, p.ids, {.threat = {Norm::linf, 0.3}, .steps = 10, .step_size = 0.01}, Key{}),
+                  ValueError);
   CHECK_THROWS_AS(pgd_attack(model, p.x + 1.0, p.labels, p.ids, {}, Key{}), ValueError);
   CHECK_THROWS_AS(pgd_attack(model, p.x, slice_rows(p.labels, 0, 2), p.ids, {}, Key{}), ShapeError);
   CHECK_THROWS_AS(pgd_attack(model, p.x, p.x, p.ids, {}, Key{}), DTypeError);
@@ -200,7 +209,8 @@ TEST_CASE("probabilities are noticed; hidden gradients are counted") {
   const AttackResult r = fgsm_attack([&](const Tensor& x) { return softmax(model(x), 1); }, p.x, p.labels, p.ids, {}, Key{});
   REQUIRE(r.notes.size() == 1);
   CHECK(r.notes[0].find("probabilities") != std::string::npos);
-  const AttackResult hidden = fgsm_attack([&](const Tensor& x) { return model(x) * log(x - x); }, p.x, p.labels, p.ids, {}, Key{});
+  const AttackResult hidden =
+      fgsm_attack([&](const Tensor& x) { return model(x) * log(sum(x - x, {1}, keepdims)); }, p.x, p.labels, p.ids, {}, Key{});
   bool counted = false;
   for (const std::string& note : hidden.notes) counted |= note.find("non-finite") != std::string::npos;
   CHECK(counted);

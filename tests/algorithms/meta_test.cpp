@@ -52,7 +52,9 @@ TensorList mean_gradient(const Module& model, const std::vector<Task>& tasks, co
 double objective(const Module& model, const TensorList& values, const std::vector<Task>& tasks, const MamlConfig& config) {
   double sum = 0;
   for (const Task& task : tasks) {
-    const InnerLoss support = [&](const TensorList& v, int) { return mse(bind(model, std::span<const Tensor>(v))(task.support_inputs), task.support_targets); };
+    const InnerLoss support = [&](const TensorList& v, int) {
+      return mse(bind(model, std::span<const Tensor>(v))(task.support_inputs), task.support_targets);
+    };
     const TensorList adapted = adapt(support, values, config.inner()).back();
     sum += query_loss(model, adapted, task, mse_loss, config.mode, Key{});
   }
@@ -83,7 +85,8 @@ TEST_CASE("MAML's meta-gradient agrees with central differences; FOMAML's does n
       auto f = [&](const TensorList& v) { return objective(model, v, tasks, config); };
       const MetaGradientCheck exact = check_meta_gradient(f, model.parameters(), mean_gradient(model, tasks, config), Key{kSeed, 2});
       const MetaGradientCheck crude = check_meta_gradient(f, model.parameters(), mean_gradient(model, tasks, first_order), Key{kSeed, 2});
-      MESSAGE(name_of(activation), ", K = ", steps, ": MAML ", exact.relative_error, ", FOMAML ", crude.relative_error, " (cosine ", crude.cosine, ")");
+      MESSAGE(name_of(activation), ", K = ", steps, ": MAML ", exact.relative_error, ", FOMAML ", crude.relative_error, " (cosine ",
+              crude.cosine, ")");
       CHECK(exact.relative_error < 1e-7);
       CHECK(crude.relative_error > 0.05);
     }
@@ -124,7 +127,8 @@ TEST_CASE("learned rates and shared parameters: adjoint equals unrolled (Meta-SG
 
 TEST_CASE("quadratic tasks: the meta-gradient is (I - aA)^T A (I - aA) (theta - c) (X3)") {
   const double a = 0.1;
-  const Tensor A = Tensor::from({2.0, 0.5, 0.5, 1.0}, {2, 2}), c = Tensor::from({0.3, -0.7}, {1, 2}), theta = Tensor::from({1.0, 2.0}, {1, 2});
+  const Tensor A = Tensor::from({2.0, 0.5, 0.5, 1.0}, {2, 2}), c = Tensor::from({0.3, -0.7}, {1, 2}),
+               theta = Tensor::from({1.0, 2.0}, {1, 2});
   const InnerLoss loss = [&](const TensorList& v, int) {
     const Tensor d = v[0] - c;
     return sum(matmul(d, A) * d) * 0.5;

@@ -34,7 +34,7 @@ struct Clouds {
     std::vector<std::int64_t> labels;
     for (std::int64_t i = 0; i < n; ++i) labels.push_back(i % 2);
     y = Tensor::from(labels, {n});
-    x = normal(Key{seed, 0}, {n, 4}) + reshape(cast(y, DType::f32) * distance, {n, 1});
+    x = normal(Key{seed, 0}, {n, 4}) + reshape((cast(y, DType::f32) * 2.0 - 1.0) * (distance / 2), {n, 1});  // on both sides of 0
   }
 };
 
@@ -107,7 +107,8 @@ TEST_CASE("representation statistics of known clouds") {
   CHECK(sick.mean_cosine > 0.99);
   CHECK(sick.std_sqrt_d < 0.05);
   // One direction and its opposite: rank one.
-  const Tensor line = reshape(cast(Tensor::arange(10, DType::f64) > 4.5, DType::f64) * 2.0 - 1.0, {10, 1}) * Tensor::ones({1, 6}, DType::f64);
+  const Tensor line =
+      reshape(cast(Tensor::arange(10, DType::f64) > 4.5, DType::f64) * 2.0 - 1.0, {10, 1}) * Tensor::ones({1, 6}, DType::f64);
   CHECK(representation_stats(line).effective_rank == doctest::Approx(1).epsilon(1e-6));
 }
 
@@ -138,7 +139,8 @@ TEST_CASE("kNN: k above the bank clamps, chunks do not matter, labels come from 
   const Clouds bank(30, 6, 1), test(11, 6, 2);
   const KnnResult all = knn_probe(bank.x, bank.y, test.x, test.y, {.k = 1000});
   CHECK(all.k == 30);
-  const KnnResult whole = knn_probe(bank.x, bank.y, test.x, test.y, {.k = 5}), chunked = knn_probe(bank.x, bank.y, test.x, test.y, {.k = 5, .chunk = 3});
+  const KnnResult whole = knn_probe(bank.x, bank.y, test.x, test.y, {.k = 5}),
+                  chunked = knn_probe(bank.x, bank.y, test.x, test.y, {.k = 5, .chunk = 3});
   CHECK(whole.accuracy == chunked.accuracy);
   CHECK(whole.accuracy > 90);
   const Tensor only_ones = Tensor::full({11}, 1, DType::i64);

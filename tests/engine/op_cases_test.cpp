@@ -18,7 +18,9 @@ namespace {
 
 constexpr std::uint64_t kSeed = 20;
 
-std::string title(const OpCase& c, std::size_t set) { return c.op + (c.variant.empty() ? "" : " (" + c.variant + ")") + ", operands " + std::to_string(set); }
+std::string title(const OpCase& c, std::size_t set) {
+  return c.op + (c.variant.empty() ? "" : " (" + c.variant + ")") + ", operands " + std::to_string(set);
+}
 
 std::vector<Values> all_values(const TensorList& tensors) {
   std::vector<Values> out;
@@ -47,7 +49,8 @@ Tensor unaligned(const Tensor& t) {
 }
 
 bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() && (a.bytes() == 0 || std::memcmp(a.array().data, b.array().data, static_cast<std::size_t>(a.bytes())) == 0);
+  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
+         (a.bytes() == 0 || std::memcmp(a.array().data, b.array().data, static_cast<std::size_t>(a.bytes())) == 0);
 }
 
 /// Operands that are differentiated, watched; the rest as they are.
@@ -61,12 +64,24 @@ Tensor random_like(const Tensor& y, std::uint64_t seed) { return draw_operands({
 std::string kind_of(const std::function<void()>& call, std::string& text) {
   try {
     call();
-  } catch (const ShapeError& e) { text = e.what(); return "ShapeError";
-  } catch (const DTypeError& e) { text = e.what(); return "DTypeError";
-  } catch (const IndexError& e) { text = e.what(); return "IndexError";
-  } catch (const ValueError& e) { text = e.what(); return "ValueError";
-  } catch (const GradientError& e) { text = e.what(); return "GradientError";
-  } catch (const Error& e) { text = e.what(); return "another Error";
+  } catch (const ShapeError& e) {
+    text = e.what();
+    return "ShapeError";
+  } catch (const DTypeError& e) {
+    text = e.what();
+    return "DTypeError";
+  } catch (const IndexError& e) {
+    text = e.what();
+    return "IndexError";
+  } catch (const ValueError& e) {
+    text = e.what();
+    return "ValueError";
+  } catch (const GradientError& e) {
+    text = e.what();
+    return "GradientError";
+  } catch (const Error& e) {
+    text = e.what();
+    return "another Error";
   }
   return "no error";
 }
@@ -122,7 +137,8 @@ TEST_CASE("every op: the fused rule equals the composed rule") {
         for (std::size_t i = 0; i < fused.size(); ++i) {
           CHECK(static_cast<bool>(fused.values[i]) == static_cast<bool>(composed.values[i]));
           if (fused.values[i])
-            CHECK(difference(values_of(fused.values[i]), values_of(composed.values[i])) <= (dtype == DType::f32 ? 20 * c.tolerance_f32 : 1e-10));
+            CHECK(difference(values_of(fused.values[i]), values_of(composed.values[i])) <=
+                  (dtype == DType::f32 ? 20 * c.tolerance_f32 : 1e-10));
         }
       }
 }

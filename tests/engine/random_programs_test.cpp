@@ -46,7 +46,8 @@ class Program {
     const std::int64_t length = 5 + dice.below(26);
     for (std::int64_t i = 0; i < length; ++i) values.push_back(squash(step(dice, values), dice));
     Tensor total = Tensor::scalar(0, DType::f64);
-    for (std::size_t i = values.size() > 6 ? values.size() - 6 : 0; i < values.size(); ++i) total = total + sum(values[i] * values[i] * 0.5 + values[i]);
+    for (std::size_t i = values.size() > 6 ? values.size() - 6 : 0; i < values.size(); ++i)
+      total = total + sum(values[i] * values[i] * 0.5 + values[i]);
     return total;
   }
 
@@ -54,7 +55,9 @@ class Program {
   /// Keeps values of order one, so that differences are accurate.
   static Tensor squash(const Tensor& x, Dice& dice) { return dice.below(3) == 0 ? tanh(x) : softplus(x) * 0.5 - 0.3; }
 
-  static const Tensor& pick(Dice& dice, const TensorList& values) { return values[static_cast<std::size_t>(dice.below(static_cast<std::int64_t>(values.size())))]; }
+  static const Tensor& pick(Dice& dice, const TensorList& values) {
+    return values[static_cast<std::size_t>(dice.below(static_cast<std::int64_t>(values.size())))];
+  }
 
   /// A constant made under a tape of its own, with a gradient of its own: independent work that must leave no trace.
   static Tensor nested_constant(Dice& dice, const Shape& shape) {

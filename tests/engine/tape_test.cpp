@@ -27,9 +27,7 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 template <class F> std::string error_text(F&& f) {
   try {
     f();
-  } catch (const GradientError& e) {
-    return e.what();
-  }
+  } catch (const GradientError& e) { return e.what(); }
   return "no GradientError";
 }
 
@@ -231,7 +229,8 @@ TEST_CASE("slices give window gradients, to second order") {
   const Tensor x = vec({1, 2, 3, 4, 5});
   auto f = [](const TensorList& in) {
     Tensor sum = Tensor::scalar(0, DType::f64);
-    for (std::int64_t t = 0; t + 1 < 5; ++t) sum = sum + total(slice_rows(in[0], t, t + 1) * slice_rows(in[0], t + 1, t + 2) * slice_rows(in[0], t, t + 1));
+    for (std::int64_t t = 0; t + 1 < 5; ++t)
+      sum = sum + total(slice_rows(in[0], t, t + 1) * slice_rows(in[0], t + 1, t + 2) * slice_rows(in[0], t, t + 1));
     return sum;
   };
   const GradcheckReport r = gradcheck(f, {x}, {.order = 3});
@@ -262,7 +261,9 @@ TEST_CASE("recompute gives the same gradients bit for bit, captured weights incl
 
 TEST_CASE("recompute is differentiable to second order") {
   const Tensor x = vec({0.1, 0.2, 0.3}), w = vec({1, -1, 2});
-  auto f = [](const TensorList& in) { return recompute([w = in[1]](const TensorList& inner) { return tanh(inner[0] * w) * inner[0]; }, {in[0]}); };
+  auto f = [](const TensorList& in) {
+    return recompute([w = in[1]](const TensorList& inner) { return tanh(inner[0] * w) * inner[0]; }, {in[0]});
+  };
   const GradcheckReport r = gradcheck(f, {x, w}, {.order = 2});
   INFO(r.text);
   CHECK(r.ok);
@@ -290,7 +291,8 @@ TEST_CASE("custom ops differentiate by their rule, to second order") {
 
 TEST_CASE("gradcheck notices a wrong rule") {
   const CustomOp wrong = custom_op(
-      "wrong", [](const TensorList& in) { return in[0] * in[0]; }, [](const CustomEntry& e, const Tensor& dy) { return TensorList{dy * e.inputs[0]}; });
+      "wrong", [](const TensorList& in) { return in[0] * in[0]; },
+      [](const CustomEntry& e, const Tensor& dy) { return TensorList{dy * e.inputs[0]}; });
   const GradcheckReport r = gradcheck([&](const TensorList& in) { return wrong({in[0]}); }, {vec({0.5, -1.5})});
   CHECK_FALSE(r.ok);
   CHECK(has(r.text, "order 1, input 0, element"));
@@ -383,9 +385,7 @@ TEST_CASE("after an exception in a sweep the tape is finished and everything els
   const Tensor x = vec({1, 2});
   const CustomOp bad = custom_op(
       "bad", [](const TensorList& in) { return in[0] * 2.0; },
-      [](const CustomEntry&, const Tensor&) -> TensorList {
-        raise_value("[bad] on purpose");
-      });
+      [](const CustomEntry&, const Tensor&) -> TensorList { raise_value("[bad] on purpose"); });
   {
     Tape tape({x});
     const Tensor y = total(bad({x}));
@@ -412,9 +412,7 @@ TEST_CASE("the n-th allocation fails, for every n: a typed error, no leak, and t
     fail_allocation(n);
     try {
       step();
-    } catch (const MemoryError&) {
-      failed = true;
-    }
+    } catch (const MemoryError&) { failed = true; }
     fail_allocation(0);
     CHECK(thread_active_bytes() == bytes);
     CHECK(same_bits(step(), right));

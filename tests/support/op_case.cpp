@@ -10,8 +10,8 @@ namespace gradus::testing {
 const OpCases& op_cases() {
   static const OpCases cases = [] {
     OpCases all;
-    for (auto add : {add_elementwise_cases, add_reduce_cases, add_matmul_cases, add_shape_cases, add_index_cases, add_convolution_cases, add_pooling_cases,
-                     add_normalization_cases, add_softmax_cases, add_random_cases, add_contrastive_cases})
+    for (auto add : {add_elementwise_cases, add_reduce_cases, add_matmul_cases, add_shape_cases, add_index_cases, add_convolution_cases,
+                     add_pooling_cases, add_normalization_cases, add_softmax_cases, add_random_cases, add_contrastive_cases})
       add(all);
     return all;
   }();

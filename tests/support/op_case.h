@@ -18,7 +18,7 @@ struct Operand {
   double low = -2, high = 2;       ///< real: uniform in [low, high); index: integers in [low, high)
   std::vector<double> kinks = {};  ///< values to keep `kink_margin` away from: gradients jump there
   double kink_margin = 1e-2;
-  bool constant = false;           ///< real, but not differentiated (a label distribution)
+  bool constant = false;  ///< real, but not differentiated (a label distribution)
 };
 inline Operand real(Shape shape, double low = -2, double high = 2, std::vector<double> kinks = {}) {
   return {shape, Operand::Kind::real, low, high, std::move(kinks)};
@@ -43,16 +43,16 @@ struct WrongUse {
 };
 
 struct OpCase {
-  std::string op = {};                                  ///< name of the public function
-  std::string variant = {};                           ///< "axis 1", "transposed": what this case is about
-  std::vector<std::vector<Operand>> operands = {};    ///< several sets: ordinary, odd, empty, one element; the first is the one timed
-  std::function<Tensor(const TensorList&)> run = {};  ///< must work for f32 and f64 operands
-  Reference reference = {};                           ///< naive f64, written independently of the kernels
-  int order = 2;                                      ///< gradients are checked to this order; 0: not differentiable
-  double tolerance_f32 = 1e-5, tolerance_f64 = 1e-12; ///< |value - reference| <= tolerance * max(1, |reference|)
-  double gradient_tolerance = 1e-6;                   ///< gradcheck's
-  bool rows_stable = false;                           ///< operand 0's leading axis is a batch: row i of the result depends on row i alone
-  double flops = 0;                                   ///< of the first operand set, for rates (0: count elements of the result)
+  std::string op = {};                                 ///< name of the public function
+  std::string variant = {};                            ///< "axis 1", "transposed": what this case is about
+  std::vector<std::vector<Operand>> operands = {};     ///< several sets: ordinary, odd, empty, one element; the first is the one timed
+  std::function<Tensor(const TensorList&)> run = {};   ///< must work for f32 and f64 operands
+  Reference reference = {};                            ///< naive f64, written independently of the kernels
+  int order = 2;                                       ///< gradients are checked to this order; 0: not differentiable
+  double tolerance_f32 = 1e-5, tolerance_f64 = 1e-12;  ///< |value - reference| <= tolerance * max(1, |reference|)
+  double gradient_tolerance = 1e-6;                    ///< gradcheck's
+  bool rows_stable = false;                            ///< operand 0's leading axis is a batch: row i of the result depends on row i alone
+  double flops = 0;                                    ///< of the first operand set, for rates (0: count elements of the result)
   std::vector<WrongUse> wrong = {};
 };
 

@@ -195,7 +195,8 @@ void add_comparisons(OpCases& cases) {
   compare("greater", greater, [](double a, double b) { return double(a > b); });
   compare("greater_equal", greater_equal, [](double a, double b) { return double(a >= b); });
   cases.push_back(with_number(
-      "less", "operators", [](const Tensor& x) { return logical_not(x < 0.5); }, [](double x) { return double(!(x < 0.5)); }, -2, 2, {}, 0));
+      "less", "operators", [](const Tensor& x) { return logical_not(x < 0.5); }, [](double x) { return double(!(x < 0.5)); }, -2, 2, {},
+      0));
   cases.push_back({.op = "logical_not",
                    .operands = {{mask({64, 33})}, {mask({7})}, {mask({})}, {mask({0, 4})}},
                    .run = [](const TensorList& in) { return logical_not(in[0]); },
