@@ -39,10 +39,12 @@ template <class T> class PixelColumns {
     if (kc == 0) return;
     const Size taps = c_.taps(), first = k0 / taps;
     band_.load(first, (k0 + kc - 1) / taps + 1);
-    Size channel = 0, tap = k0 % taps;
+    Size channel = 0, row = k0 % taps / c_.w.taps, column = k0 % c_.w.taps;
     for (Size p = 0; p < kc; ++p) {
-      offsets_[p] = channel * band_.channel_stride() + band_.tap_offset(tap);
-      if (++tap == taps) tap = 0, ++channel;
+      offsets_[p] = channel + band_.tap_offset(row, column);
+      if (++column < c_.w.taps) continue;
+      column = 0;
+      if (++row == c_.h.taps) row = 0, channel += band_.channel_stride();
     }
   }
 
@@ -104,30 +106,56 @@ template <class T> class PixelOutput {
 
   void compute(Size rows, Size kc, const RowPanel<T>& a, const ColumnPanel<T>& b, Size i, Size j, Size columns, bool first,
                bool last) const {
-    const Size width = c_.w.out, image_pixels = chunk_.rows * width;
-    const Size image = j / image_pixels, pixel = j % image_pixels;
+    if (i == 0) find_pieces(j, columns);
     const T* bias = last && bias_ ? bias_ + i : nullptr;
     T* const channel = out_.data + i * out_.plane;
-    if (dense_ && pixel + columns <= image_pixels) {
-      T* const c = channel + out_.offset(chunk_.image + image, chunk_.row, 0) + pixel;
-      return compute_up_to_2<T>(rows, kc, a, b, {c, out_.plane, columns, !first, nullptr, bias});
-    }
+    if (count_ == 1 && out_.column_step == 1)
+      return compute_up_to_2<T>(rows, kc, a, b, {channel + pieces_[0].offset, out_.plane, columns, !first, nullptr, bias});
     T tile[kTileRows * kPanel<T>];
     compute_up_to_2<T>(rows, kc, a, b, {tile, kPanel<T>, kPanel<T>, false});
-    scatter(channel, tile, rows, image, pixel / width, pixel % width, columns, !first, bias);
+    for (Size l = 0; l < rows; ++l) scatter(channel + l * out_.plane, tile + l * kPanel<T>, !first, bias ? bias + l : nullptr);
   }
 
  private:
-  void scatter(T* channel, const T* tile, Size rows, Size image, Size row, Size column, Size columns, bool add, const T* bias) const {
-    for (Size lane = 0; lane < columns; ++lane) {
-      T* c = channel + out_.offset(chunk_.image + image, chunk_.row + row, column);
-      for (Size i = 0; i < rows; ++i, c += out_.plane) {
-        const T v = add ? *c + tile[i * kPanel<T> + lane] : tile[i * kPanel<T> + lane];
-        *c = bias ? v + bias[i] : v;
-      }
-      if (++column < c_.w.out) continue;
-      column = 0;
-      if (++row == chunk_.rows) row = 0, ++image;
+  /// Neighbours in the output: column_step apart, one image's, or one row's if rows do not follow each other.
+  struct Piece {
+    Size lane, length, offset;
+  };
+
+  void find_pieces(Size j, Size columns) const {
+    const Size width = c_.w.out, image_pixels = chunk_.rows * width;
+    Size image = j / image_pixels, pixel = j % image_pixels;
+    count_ = 0;
+    for (Size lane = 0, length; lane < columns; lane += length) {
+      const Size row = dense_ ? 0 : pixel / width, column = pixel - row * width;
+      length = smaller((dense_ ? image_pixels : width) - column, columns - lane);
+      pieces_[count_++] = {lane, length, out_.offset(chunk_.image + image, chunk_.row + row, 0) + column * out_.column_step};
+      pixel += length;
+      if (pixel == image_pixels) pixel = 0, ++image;
+    }
+  }
+
+  GRADUS_INLINE void scatter(T* channel, const T* sums, bool add, const T* bias) const {
+    for (int p = 0; p < count_; ++p) {
+      const Piece& piece = pieces_[p];
+      T* const c = channel + piece.offset;
+      if (out_.column_step == 1) put_run(c, sums + piece.lane, piece.length, add, bias);
+      else put_apart(c, sums + piece.lane, piece.length, out_.column_step, add, bias);
+    }
+  }
+  static GRADUS_INLINE void put_run(T* c, const T* sums, Size n, bool add, const T* bias) {
+    constexpr int W = Vec<T>::W;
+    Destination<T> d{c, 0, n, add, nullptr, bias};
+    for (; d.columns > 0; d.c += W, sums += W, d.columns -= W) {
+      Vec<T> acc[1] = {d.columns >= W ? Vec<T>::load(sums) : load_first(sums, d.columns)};
+      if (d.columns >= W) put_whole(d, acc, 0);
+      else put_first(d, acc, 0, d.columns);
+    }
+  }
+  static GRADUS_INLINE void put_apart(T* c, const T* sums, Size n, Size step, bool add, const T* bias) {
+    for (Size l = 0; l < n; ++l, c += step) {
+      const T v = add ? *c + sums[l] : sums[l];
+      *c = bias ? v + *bias : v;
     }
   }
 
@@ -136,6 +164,8 @@ template <class T> class PixelOutput {
   const Output<T>& out_;
   const T* bias_;
   bool dense_;
+  mutable Piece pieces_[kPanel<T>];  // of the panel in work: tiles of rows follow each other
+  mutable int count_ = 0;
 };
 
 /// a of the forward pass: the weights where they are.
@@ -325,7 +355,7 @@ template <class T> class WindowColumns {
     const Size taps = c_.taps();
     for (Size lane = 0; lane < kPanel<T>; ++lane) {
       const Size pair = j + smaller(lane, columns - 1);  // columns that do not exist repeat the last
-      offsets[lane] = pair / taps * band_.channel_stride() + band_.tap_offset(pair % taps);
+      offsets[lane] = pair / taps * band_.channel_stride() + band_.tap_offset(pair % taps / c_.w.taps, pair % c_.w.taps);
     }
     pack(buffer, offsets);
     return {buffer, kPanel<T>};

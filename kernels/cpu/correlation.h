@@ -100,7 +100,7 @@ template <class T> GRADUS_INLINE void copy_every(T* y, const T* x, Size n, Size 
 }
 
 /// How a chunk's pixels are read: output pixel (image, row, column) of the chunk at tap t of a channel is
-/// data[channel * channel_stride + image * image_stride + row * row_stride + column + tap_offset(t)].
+/// data[channel * channel_stride + image * image_stride + row * row_stride + column + tap_offset(tap)].
 template <class T> class Band {
  public:
   /// `source` is channel 0 of image 0 of this group. Where nothing is padded and the step is 1, the source itself is the band; not at its
@@ -124,9 +124,10 @@ template <class T> class Band {
   GRADUS_INLINE Size channel_stride() const { return direct_ ? plane() : layout_.channel_stride; }
   GRADUS_INLINE Size image_stride() const { return direct_ ? c_.image_stride : layout_.image_rows * row_elements(); }
   GRADUS_INLINE Size row_stride() const { return direct_ ? c_.h.step * c_.w.in : layout_.row_step * row_elements(); }
-  GRADUS_INLINE Size tap_offset(Size t) const {
-    const Size row = c_.h.tap(t / c_.w.taps), column = c_.w.tap(t % c_.w.taps);
+  GRADUS_INLINE Size tap_offset(Size tap_row, Size tap_column) const {
+    const Size row = c_.h.tap(tap_row), column = c_.w.tap(tap_column);
     if (direct_) return row * c_.w.in + column;
+    if (c_.w.step == 1) return row * row_elements() + column;
     return row * row_elements() + column % c_.w.step * layout_.width + column / c_.w.step;
   }
 
@@ -142,7 +143,8 @@ template <class T> class Band {
   GRADUS_INLINE Size origin() const { return (chunk_.row * c_.h.step + c_.h.lowest) * c_.w.in + c_.w.lowest; }
 
   void load_row(T* y, Size channel, Size image, Size row) const {
-    const Size from = c_.h.lowest + (chunk_.row + row / layout_.row_step) * c_.h.step + row % layout_.row_step;
+    const Size skipped = layout_.row_step < c_.h.step ? row / layout_.row_step * (c_.h.step - layout_.row_step) : 0;
+    const Size from = c_.h.lowest + chunk_.row * c_.h.step + row + skipped;
     const bool exists = from >= 0 && from < c_.h.in;
     const T* x = source_ + image * c_.image_stride + channel * plane() + (exists ? from * c_.w.in : 0);
     const Size in = exists ? c_.w.in : 0;
