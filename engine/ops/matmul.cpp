@@ -122,11 +122,13 @@ namespace {
 
 Tensor as_rows(const Tensor& x) { return x.rank() == 2 ? x : reshape(x, {-1, x.size(-1)}); }
 
+Tensor like_input(const Tensor& dx, const Shape& shape) { return dx.shape() == shape ? dx : reshape(dx, shape); }  // no entry for nothing
+
 // y = x W^T + b:  dx = dy W,  dW = dy^T x,  db = column sums of dy.
 Grads linear_rule(const Entry& e, const Tensor& dy) {
   const Tensor rows = as_rows(dy);
   Grads grads;
-  grads.push_back(e.needs(0) ? reshape(matmul(rows, e.saved(1)), e.input_shape(0)) : Tensor());
+  grads.push_back(e.needs(0) ? like_input(matmul(rows, e.saved(1)), e.input_shape(0)) : Tensor());
   grads.push_back(e.needs(1) ? matmul(rows, as_rows(e.saved(0)), {.transpose_a = true}) : Tensor());
   grads.push_back(e.needs(2) ? sum_to(rows, e.input_shape(2)) : Tensor());
   return grads;

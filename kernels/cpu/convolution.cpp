@@ -106,7 +106,7 @@ template <class T> class PixelOutput {
 
   void compute(Size rows, Size kc, const RowPanel<T>& a, const ColumnPanel<T>& b, Size i, Size j, Size columns, bool first,
                bool last) const {
-    if (i == 0) find_pieces(j, columns);
+    if (j != panel_) find_pieces(j, columns);
     const T* bias = last && bias_ ? bias_ + i : nullptr;
     T* const channel = out_.data + i * out_.plane;
     if (count_ == 1 && out_.column_step == 1)
@@ -125,7 +125,7 @@ template <class T> class PixelOutput {
   void find_pieces(Size j, Size columns) const {
     const Size width = c_.w.out, image_pixels = chunk_.rows * width;
     Size image = j / image_pixels, pixel = j % image_pixels;
-    count_ = 0;
+    panel_ = j, count_ = 0;
     for (Size lane = 0, length; lane < columns; lane += length) {
       const Size row = dense_ ? 0 : pixel / width, column = pixel - row * width;
       length = smaller((dense_ ? image_pixels : width) - column, columns - lane);
@@ -166,6 +166,7 @@ template <class T> class PixelOutput {
   bool dense_;
   mutable Piece pieces_[kPanel<T>];  // of the panel in work: tiles of rows follow each other
   mutable int count_ = 0;
+  mutable Size panel_ = -1;
 };
 
 /// a of the forward pass: the weights where they are.

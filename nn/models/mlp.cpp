@@ -2,7 +2,6 @@
 
 #include <gradus/engine/ops/shape.h>
 #include <gradus/engine/record.h>
-#include <gradus/engine/ops/shape.h>
 #include <gradus/engine/tape.h>
 
 namespace gradus::inline v0 {

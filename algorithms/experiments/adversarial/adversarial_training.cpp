@@ -30,6 +30,8 @@ void run_adversarial_training(Run& run) {
   AdversarialTrainingConfig training = training_config(Training::pgd, setting, config.attack_steps);
   training.clean_weight = config.clean_weight;
   const std::int64_t per_epoch = loader.batches_per_epoch();
+  const Batch first = data.train.take(setting.batch).all();
+  show_tape(run, model, first.inputs, first.labels);
   const auto state = [&](Checkpoint& c) {
     c("model", model);
     c("optimizer", optimizer, model);

@@ -2,6 +2,7 @@
 
 #include <gradus/engine/ops/softmax.h>
 #include <gradus/engine/pass.h>
+#include <gradus/engine/tape.h>
 #include <gradus/nn/data/vendored.h>
 
 namespace gradus::experiments {
@@ -48,6 +49,15 @@ double training_step(Training training, const Module& model, Optimizer& optimize
   const Tensor loss = cross_entropy(model(batch.inputs), batch.labels);
   optimizer.step(tape.gradients(loss));
   return loss.item();
+}
+
+void show_tape(Run& run, const Module& model, const Tensor& inputs, const Tensor& labels) {
+  TrainingPass pass(Key{});
+  pass.discard();
+  Tape tape(model.parameters());
+  run.trace(tape);
+  const Tensor loss = cross_entropy(model(inputs), labels);
+  run.show(tape);
 }
 
 Module train_control(Run& run, Training training, const DigitsData& data, const DigitsSetting& setting, int steps) {

@@ -37,6 +37,9 @@ AdversarialTrainingConfig training_config(Training training, const DigitsSetting
 double training_step(Training training, const Module& model, Optimizer& optimizer, const Batch& batch,
                      const AdversarialTrainingConfig& config, Key key);
 
+/// The tape of one training step on `inputs`, for `gradus tape`: a forward of its own that leaves no trace.
+void show_tape(Run& run, const Module& model, const Tensor& inputs, const Tensor& labels);
+
 /// Trains a control from the run's seed, outside the run's log.
 Module train_control(Run& run, Training training, const DigitsData& data, const DigitsSetting& setting, int steps);
 

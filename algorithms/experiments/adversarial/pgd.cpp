@@ -36,6 +36,8 @@ void run_pgd(Run& run) {
   Module model = digits_mlp(run.seed());
   Adam optimizer({.learning_rate = setting.learning_rate});
   Loader loader(data.train, {.batch_size = setting.batch}, run.seed());
+  const Batch first = data.train.take(setting.batch).all();
+  show_tape(run, model, first.inputs, first.labels);
   const auto state = [&](Checkpoint& c) {
     c("model", model);
     c("optimizer", optimizer, model);

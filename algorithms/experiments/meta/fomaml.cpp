@@ -21,6 +21,7 @@ void run_fomaml(Run& run) {
   Module model = sinusoid_model(run.seed());
   Adam optimizer({.learning_rate = config.setting.outer_lr});
   const Key key{run.seed(), 0}, task_key = fold(key, 1), draw_key = fold(key, 3);
+  show_task_tape(run, model, meta_batch(config.setting, task_key, 0)[0]);
   const SinusoidCurves curves =
       train_and_report(run, config.setting, model, &optimizer, "First-order MAML on sinusoids", [&](std::int64_t step) {
         return fomaml_step(model, optimizer, meta_batch(config.setting, task_key, step), mse_loss, config.fomaml,

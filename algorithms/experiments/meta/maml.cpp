@@ -1,5 +1,8 @@
 // MAML on sinusoids: an initialisation from which one gradient step on ten points fits a new curve.
 #include <gradus/algorithms/experiments/meta/sinusoids.h>
+#include <gradus/engine/ops/elementwise.h>
+#include <gradus/engine/ops/softmax.h>
+#include <gradus/engine/tape.h>
 
 namespace gradus::experiments {
 namespace {
@@ -13,6 +16,20 @@ struct MamlExperiment {
   }
 };
 
+/// The tape of one task, for `gradus tape maml`: MAML in a dozen lines, gradients of gradients on one tape.
+void show_tape(Run& run, const Module& model, const Task& task, const MamlConfig& config) {
+  TensorList theta = model.parameters();
+  Tape tape(theta);
+  run.trace(tape);
+  for (int k = 0; k < config.inner_steps; ++k) {
+    const Tensor support = mse(bind(model, std::span<const Tensor>(theta))(task.support_inputs), task.support_targets);
+    const TensorList g = tape.gradients(support, theta, {.create_graph = true});
+    for (std::size_t i = 0; i < theta.size(); ++i) theta[i] = add_scaled(theta[i], g[i], -config.inner_lr);
+  }
+  const Tensor query = mse(bind(model, std::span<const Tensor>(theta))(task.query_inputs), task.query_targets);
+  run.show(tape);
+}
+
 void run_maml(Run& run) {
   MamlExperiment config;
   if (run.quick()) config.setting.meta_steps = 300, config.setting.test_tasks = 50;
@@ -20,6 +37,7 @@ void run_maml(Run& run) {
   Module model = sinusoid_model(run.seed());
   Adam optimizer({.learning_rate = config.setting.outer_lr});
   const Key key{run.seed(), 0}, task_key = fold(key, 1), draw_key = fold(key, 3);
+  show_tape(run, model, meta_batch(config.setting, task_key, 0)[0], config.maml);
   const SinusoidCurves curves = train_and_report(run, config.setting, model, &optimizer, "MAML on sinusoids", [&](std::int64_t step) {
     return maml_step(model, optimizer, meta_batch(config.setting, task_key, step), mse_loss, config.maml,
                      fold(draw_key, static_cast<std::uint64_t>(step)));

@@ -28,6 +28,7 @@ void run_reptile(Run& run) {
   const auto total = static_cast<double>(config.setting.meta_steps);
   SinusoidExperiment test = config.setting;
   test.tasks.support = 10;  // tested with ten points, like the others
+  show_task_tape(run, model, meta_batch(config.setting, task_key, 0)[0]);
   const SinusoidCurves curves = train_and_report(run, test, model, nullptr, "Reptile on sinusoids", [&](std::int64_t step) {
     const std::vector<Task> tasks = meta_batch(config.setting, task_key, step);
     reptile_step(model, tasks, mse_loss, config.reptile, static_cast<double>(step) / total,

@@ -4,6 +4,7 @@
 
 #include <gradus/engine/ops/shape.h>
 #include <gradus/engine/ops/softmax.h>
+#include <gradus/engine/tape.h>
 
 namespace gradus::experiments {
 namespace {
@@ -83,6 +84,13 @@ AdaptationCurve adaptation_curve(const Module& model, const std::vector<Task>& t
                   static_cast<double>(tasks.size());
   }
   return c;
+}
+
+void show_task_tape(Run& run, const Module& model, const Task& task) {
+  Tape tape(model.parameters());
+  run.trace(tape);
+  const Tensor loss = mse(model(task.support_inputs), task.support_targets);
+  run.show(tape);
 }
 
 AdaptationCurve joint_baseline(Run& run, const SinusoidExperiment& config) {

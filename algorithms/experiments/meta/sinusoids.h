@@ -42,6 +42,9 @@ struct SinusoidCurves {
 SinusoidCurves train_and_report(Run& run, const SinusoidExperiment& config, Module& model, Optimizer* optimizer, const char* title,
                                 const std::function<MetaReport(std::int64_t step)>& step);
 
+/// The tape of one inner step, for `gradus tape`: first-order methods record no more.
+void show_task_tape(Run& run, const Module& model, const Task& task);
+
 /// The baseline: the same network trained on the mixture of all tasks, then fine-tuned like the others.
 AdaptationCurve joint_baseline(Run& run, const SinusoidExperiment& config);
 

@@ -25,6 +25,14 @@ template <class Number> bool read_number(const std::string& text, Number& value)
   return result.ec == std::errc() && result.ptr == text.data() + text.size();
 }
 
+/// What a resumed run will read back: a float is written with the fewest digits that tell it from other floats, which as a double are
+/// another number. Whoever computes from the log must see the same numbers before and after a restart.
+double as_written(double value) {
+  double read = value;
+  read_number(shortest(value), read);
+  return read;
+}
+
 }  // namespace
 
 Log::Log(std::string path) : path_(std::move(path)) { rewrite(); }
@@ -71,7 +79,7 @@ void Log::add(std::int64_t step, const std::vector<std::pair<std::string, double
   for (const auto& value : values) {
     const std::size_t c = column(value.first);
     row.values.resize(columns_.size());
-    row.values[c] = value.second;
+    row.values[c] = as_written(value.second);
   }
 }
 

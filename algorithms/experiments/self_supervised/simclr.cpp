@@ -7,6 +7,8 @@
 #include <gradus/algorithms/self_supervised/linear_probe.h>
 #include <gradus/algorithms/self_supervised/simclr.h>
 #include <gradus/engine/ops/shape.h>
+#include <gradus/engine/pass.h>
+#include <gradus/engine/tape.h>
 #include <gradus/nn/data/loader.h>
 #include <gradus/nn/data/vendored.h>
 #include <gradus/nn/models/convnet.h>
@@ -95,6 +97,16 @@ void report_plots(Run& run, const Series& loss, double ceiling) {
             .levels = {{"collapse alarm on mean cosine", 0.95}}});
 }
 
+/// The tape of one step, for `gradus tape simclr`: a forward of its own that leaves no trace.
+void show_tape(Run& run, const Simclr& model, const Tensor& a, const Tensor& b, Key key) {
+  TrainingPass pass(key);
+  pass.discard();
+  Tape tape(model.parameters());
+  run.trace(tape);
+  const SimclrLoss loss = simclr_loss(model, a, b);
+  run.show(tape);
+}
+
 void run_simclr(Run& run) {
   SimclrExperiment config;
   if (run.quick()) config.epochs = 4;
@@ -124,6 +136,7 @@ void run_simclr(Run& run) {
     const Key epoch_key = fold(view_key, static_cast<std::uint64_t>(step / per_epoch));
     const Tensor a = augmented_view(batch.inputs, batch.sample_ids, fold(epoch_key, 0), views);
     const Tensor b = augmented_view(batch.inputs, batch.sample_ids, fold(epoch_key, 1), views);
+    if (step == 0) show_tape(run, model, a, b, pass_key);
     const SimclrLoss loss = simclr_step(model, optimizer, a, b, fold(pass_key, static_cast<std::uint64_t>(step)));
     const ContrastiveStats s = contrastive_stats(loss);
     run.log(step, {{"loss", s.loss},
