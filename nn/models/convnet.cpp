@@ -23,7 +23,7 @@ ConvEncoder::ConvEncoder(std::int64_t channels, Generator& rng, const ConvEncode
   if (options.widths.empty()) raise_value("[ConvEncoder] widths is empty; expected one number a block");
   blocks.reserve(options.widths.size());
   for (const std::int64_t width : options.widths) {
-    const bool pool = static_cast<int>(blocks.size()) < options.pools;
+    const bool pool = static_cast<int>(blocks.size()) + options.pools >= static_cast<int>(options.widths.size());
     blocks.emplace_back(channels, width, pool, rng, options.dtype);
     channels = width;
   }

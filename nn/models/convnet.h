@@ -25,7 +25,7 @@ struct ConvBlock : ModuleOf<ConvBlock> {
 
 struct ConvEncoderOptions {
   std::vector<std::int64_t> widths = {32, 64, 128};
-  int pools = 2;  ///< how many of the first blocks end in pooling: 2 suits 8x8 images, 3 suits 28x28
+  int pools = 2;  ///< how many of the last blocks end in pooling: 2 suits 8x8 images, 3 suits 28x28
   DType dtype = DType::f32;
 };
 

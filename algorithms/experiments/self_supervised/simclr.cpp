@@ -24,7 +24,7 @@ struct SimclrExperiment {
   SimclrConfig simclr;
   ViewConfig views;
   Augmentation augmentation = Augmentation::standard;
-  std::int64_t epochs = 60, batch = 256, warmup_steps = 20;
+  std::int64_t epochs = 40, batch = 256, warmup_steps = 20;
   double learning_rate = 2e-3, weight_decay = 1e-4;
 
   void visit(FieldVisitor& v) {
