@@ -11,8 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     const gradus::Tensor t = gradus::read_idx({data, size}, "fuzz");
     if (static_cast<std::size_t>(t.elements()) > size) std::abort();  // every value takes at least a byte of the file
-  } catch (const gradus::IoError&) {
-  }
+  } catch (const gradus::IoError&) {}
   // Narrow types are widened, at most from one byte to eight, and blocks are rounded up by an eighth.
   if (peak.bytes() > static_cast<std::int64_t>(10 * size + 4096)) std::abort();
   return 0;

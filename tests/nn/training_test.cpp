@@ -185,9 +185,7 @@ TEST_CASE("training: the n-th allocation of a step fails, for every n: a typed e
     fail_allocation(fail_at);
     try {
       step(m, a);
-    } catch (const MemoryError&) {
-      failed = true;
-    }
+    } catch (const MemoryError&) { failed = true; }
     fail_allocation(0);
     if (failed) step(m, a);
     return std::pair{failed, m.parameters()};
