@@ -1,5 +1,6 @@
 #include <gradus/engine/tape.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <chrono>
@@ -256,7 +257,7 @@ class Sweep {
     if (g.dtype() != s.dtype)
       raise_dtype(std::string("[") + e.op->name + "] its rule gave " + describe("a gradient", g) + " for an input of type " +
                   name_of(s.dtype));
-    if (g.rank() == s.rank && std::memcmp(g.shape().begin(), s.extents, s.rank * sizeof(std::int64_t)) == 0) return g;
+    if (g.rank() == s.rank && std::equal(s.extents, s.extents + s.rank, g.shape().begin())) return g;
     return sum_to(g, tape_.shape_of(slot));
   }
 

@@ -29,7 +29,7 @@ inline constexpr int kMaxOperands = 3;
 struct BroadcastPlan {
   int rank = 0;
   std::int64_t extent[Shape::kMaxRank];
-  std::int64_t stride[kMaxOperands][Shape::kMaxRank];
+  std::int64_t stride[kMaxOperands][Shape::kMaxRank] = {};
   std::int64_t rows = 1;          // product of the extents of axes 1 and up
   unsigned repeats = 0;           // bit k: operand k is one element along axis 0
   bool outer[kMaxOperands] = {};  // operand k changes from row to row

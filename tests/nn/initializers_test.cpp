@@ -19,7 +19,8 @@ struct Moments {
 Moments moments_of(const Tensor& t) {
   Moments m;
   double square = 0;
-  for (const double v : cast(t, DType::f64).values<double>()) {
+  const Tensor wide = cast(t, DType::f64);
+  for (const double v : wide.values<double>()) {
     m.mean += v;
     square += v * v;
     m.largest = std::max(m.largest, std::abs(v));
