@@ -83,7 +83,7 @@ function(gradus_hot_sources)
     # get -O1: at -O3 they take four times as long to compile.
     set(optimization -O3)
     if(isa STREQUAL baseline AND GRADUS_HAS_AVX2)
-      set(optimization -O2)  # for machines of before 2013: the size of -O3 buys nobody anything
+      set(optimization -Os)  # for machines of before 2013: speed there buys nobody anything, size costs everybody
     endif()
     if(GRADUS_SANITIZE)
       set(optimization -O1)

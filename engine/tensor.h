@@ -113,10 +113,11 @@ class Tensor {
   std::uint64_t id() const { return body_->id; }
 
   /// The elements, row-major. Throws DTypeError if T is not the tensor's type, DeviceError if it is not on the CPU.
-  template <class T> std::span<const T> values() const {
+  template <class T> std::span<const T> values() const& {
     check_readable(dtype_of<T>);
     return {reinterpret_cast<const T*>(body_->data), static_cast<std::size_t>(elements())};
   }
+  template <class T> std::span<const T> values() const&& = delete;  // the array may die with this handle: name the tensor, or to_vector()
   template <class T> std::vector<T> to_vector() const {
     const auto v = values<T>();
     return {v.begin(), v.end()};

@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -27,8 +28,9 @@ template <class T> inline constexpr char type_tag = 0;  // its address names T w
 /// A module somewhere inside another: what bounds, growth and export see.
 class ModuleRef {
  public:
-  template <class M> explicit ModuleRef(M& module)
-      : object_(&module), tag_(&detail::type_tag<M>), visit_([](void* m, Visitor& v) { static_cast<M*>(m)->visit(v); }) {}
+  template <class M>
+    requires(!std::is_same_v<std::remove_const_t<M>, ModuleRef>)  // of a reference: a copy
+  explicit ModuleRef(M& module) : object_(&module), tag_(&detail::type_tag<M>), visit_([](void* m, Visitor& v) { static_cast<M*>(m)->visit(v); }) {}
   /// The module as a T, or null if it is something else.
   template <class T> T* as() const { return tag_ == &detail::type_tag<T> ? static_cast<T*>(object_) : nullptr; }
   void visit(Visitor& v) const { visit_(object_, v); }
@@ -103,8 +105,8 @@ template <class Self> struct ModuleOf {
 /// A shallow copy of `model` whose parameters are `values` (MAML's fast weights): cheap, and safe beside other threads' copies. Buffers
 /// are shared with the original. Throws ShapeError or DTypeError naming the parameter that does not fit.
 ///
-///     Mlp fast = bind(model, adapted);
-template <class M> M bind(const M& model, std::span<const Tensor> values) {
+///     Mlp fast = bind_parameters(model, adapted);
+template <class M> M bind_parameters(const M& model, std::span<const Tensor> values) {
   auto copy = [&]() -> M {
     const detail::SharingCopies share;
     return model;
@@ -112,9 +114,9 @@ template <class M> M bind(const M& model, std::span<const Tensor> values) {
   substitute_parameters(ModuleRef(copy), values);
   return copy;
 }
-/// f(bind(model, values)).
+/// f(bind_parameters(model, values)).
 template <class M, class F> auto with_parameters(const M& model, std::span<const Tensor> values, F&& f) {
-  const M bound = bind(model, values);
+  const M bound = bind_parameters(model, values);
   return f(bound);
 }
 

@@ -25,7 +25,7 @@ class TaskPass {
 InnerLoss loss_on(const Module& model, const Tensor& inputs, const Tensor& targets, const LossFunction& loss, InnerMode mode, Key key) {
   return [&model, &inputs, &targets, &loss, mode, key](const TensorList& values, int step) {
     const TaskPass pass(mode, fold(key, static_cast<std::uint64_t>(step)));
-    return loss(bind(model, std::span<const Tensor>(values))(inputs), targets);
+    return loss(bind_parameters(model, std::span<const Tensor>(values))(inputs), targets);
   };
 }
 

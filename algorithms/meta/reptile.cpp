@@ -22,7 +22,7 @@ TensorList walk(const Module& model, const TensorList& theta, const Task& task, 
     std::optional<TrainingPass> pass;
     if (config.mode == InnerMode::transductive) pass.emplace(fold(step_key, 1)).discard();
     Tape tape(w);
-    const Tensor value = loss(bind(model, std::span<const Tensor>(w))(index_select(task.support_inputs, rows, 0)),
+    const Tensor value = loss(bind_parameters(model, std::span<const Tensor>(w))(index_select(task.support_inputs, rows, 0)),
                               index_select(task.support_targets, rows, 0));
     const Gradients g = tape.gradients(value);
     for (std::size_t p = 0; p < w.size(); ++p)

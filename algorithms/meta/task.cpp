@@ -1,5 +1,7 @@
 #include <gradus/algorithms/meta/task.h>
 
+#include <cmath>
+
 #include <gradus/engine/ops/random.h>
 #include <gradus/engine/record.h>
 

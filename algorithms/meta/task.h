@@ -1,7 +1,6 @@
 // A task of meta-learning: support examples to adapt on, query examples to judge the adapted model by.
 #pragma once
 
-#include <cmath>
 #include <functional>
 
 #include <gradus/engine/tensor.h>

@@ -45,10 +45,6 @@ void run_batched(Tensor& y, const Tensor& a, const Tensor& b, const MatmulOption
   const Shape ab = batch_of(a.shape()), bb = batch_of(b.shape()), yb = batch_of(y.shape());
   const std::int64_t a_matrix = g.m * g.k, b_matrix = g.k * g.n, y_matrix = g.m * g.n;
   if ((ab == yb || ab.elements() == 1) && (bb == yb || bb.elements() == 1)) {
-    if (bb.elements() == 1 && !o.transpose_a) {  // one b for all: a taller a
-      g.m *= yb.elements();
-      return run(g, y, a, b, {}, 0, 0, 0);
-    }
     g.batch = yb.elements();
     g.stride_a = ab.elements() == 1 ? 0 : a_matrix;
     g.stride_b = bb.elements() == 1 ? 0 : b_matrix;
@@ -90,6 +86,9 @@ Shape matmul_shape(const Shape& a, const Shape& b, const MatmulOptions& o) {
 
 namespace {
 
+/// The leading axes as one. (An axis of -1 would be ambiguous where the last is 0.)
+Tensor as_rows(const Tensor& x) { return x.rank() == 2 ? x : reshape(x, Shape{x.shape().product(0, x.rank() - 1), x.size(-1)}); }
+
 // y = op(a) op(b). With y' = dy: da = dy op(b)^T, transposed back if a was; db = op(a)^T dy likewise. Batches are summed by the engine.
 Grads matmul_rule(const Entry& e, const Tensor& dy) {
   const auto& o = e.attrs<MatmulOptions>();
@@ -109,7 +108,10 @@ constexpr Op kMatmul{"matmul", matmul_rule};
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
   require_floating("matmul", "a", a);
   require_same_dtype("matmul", "a", a, "b", b);
-  Tensor y = Tensor::empty(matmul_shape(a.shape(), b.shape(), options), a.dtype(), a.device());
+  const Shape shape = matmul_shape(a.shape(), b.shape(), options);
+  // One b for all matrices of a: one taller product, and so one for b's gradient, instead of a batch of gradients to sum.
+  if (a.rank() > 2 && b.rank() == 2 && !options.transpose_a) return reshape(matmul(as_rows(a), b, options), shape);
+  Tensor y = Tensor::empty(shape, a.dtype(), a.device());
   if (a.rank() == 2 && b.rank() == 2)
     run(plain(Matrix(a.shape(), options.transpose_a), Matrix(b.shape(), options.transpose_b), options), y, a, b, {}, 0, 0, 0);
   else if (y.elements()) run_batched(y, a, b, options);
@@ -119,8 +121,6 @@ Tensor matmul(const Tensor& a, const Tensor& b, const MatmulOptions& options) {
 // ---- linear
 
 namespace {
-
-Tensor as_rows(const Tensor& x) { return x.rank() == 2 ? x : reshape(x, {-1, x.size(-1)}); }
 
 Tensor like_input(const Tensor& dx, const Shape& shape) { return dx.shape() == shape ? dx : reshape(dx, shape); }  // no entry for nothing
 

@@ -132,6 +132,15 @@ template <class T, class F> GRADUS_INLINE void for_each_positive(const Problem<T
   }
 }
 
+/// row = allowed ? row : -inf. The mask is read as bytes: compilers vectorise that.
+template <class T> void forbid(T* __restrict row, const bool* mask, Index n) {
+  const auto* __restrict allowed = reinterpret_cast<const unsigned char*>(mask);
+  for (Index j = 0; j < n; ++j) {
+    const T score = row[j];
+    row[j] = allowed[j] != 0 ? score : -kInfinity<T>;
+  }
+}
+
 /// Sets -inf, the score of a pair that does not count, wherever the pair is not a negative: masked, on or below the diagonal of a
 /// triangle, beyond the tile's edge up to a whole vector, and the positives, after positive(i, j, score) has seen them.
 template <class T, class F> void keep_negatives(T* tile, Index ld, const Problem<T>& x, const Tile& t, const F& positive) {
@@ -139,10 +148,7 @@ template <class T, class F> void keep_negatives(T* tile, Index ld, const Problem
   for (Index i = 0; i < t.m; ++i) {
     T* const row = tile + i * ld;
     for (Index j = t.n; j % Vec<T>::W; ++j) row[j] = none;
-    if (x.mask) {
-      const bool* const allowed = x.mask + (t.i0 + i) * x.columns + t.j0;
-      for (Index j = 0; j < t.n; ++j) row[j] = allowed[j] ? row[j] : none;
-    }
+    if (x.mask) forbid(row, x.mask + (t.i0 + i) * x.columns + t.j0, t.n);
     if (t.diagonal)
       for (Index j = 0; j <= i; ++j) row[j] = none;
   }

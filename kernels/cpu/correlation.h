@@ -3,6 +3,7 @@
 // only.
 #pragma once
 
+#include <gradus/kernels/convolution.h>
 #include <gradus/kernels/cpu/gemm.h>
 
 namespace gradus::inline v0::cpu::GRADUS_ISA {
@@ -27,6 +28,15 @@ struct Correlation {
   GRADUS_INLINE Size taps() const { return h.taps * w.taps; }
 };
 
+/// The forward pass of one group.
+GRADUS_INLINE Correlation forward_correlation(const Conv2dShape& v) {
+  return {v.n,
+          v.c / v.groups,
+          v.c * v.h * v.w,
+          {v.h, v.out_h, v.stride_h, v.r, -v.pad_h, false},
+          {v.w, v.out_w, v.stride_w, v.s, -v.pad_w, false}};
+}
+
 /// Output pixels that are computed together: whole images, or rows of one.
 struct Chunk {
   Size image, images, row, rows;
@@ -38,17 +48,17 @@ inline constexpr Size kBandElements = 96 << 10;  // 384 KiB of f32: a band stays
 /// How the band of a correlation is laid out: [channel][image][band row][phase of step][column]. Rows and phases that no tap reads are left
 /// out, so that the pixels of an output row are neighbours whatever the step.
 struct BandLayout {
-  Size row_step;       // band rows from one output row to the next
-  Size phases, width;  // of a band row
-  Size image_rows;     // of one image of the chunk
-  Size channel_stride;
+  Size row_step;        // band rows from one output row to the next
+  Size phases, width;   // of a band row
+  Size image_rows;      // of one image of the chunk
+  Size channel_stride;  // an odd number of 16 elements: channels meet different sets of the cache
 
   GRADUS_INLINE BandLayout(const Correlation& c, Size images, Size rows)
       : row_step(smaller(c.h.step, c.h.taps)),
         phases(smaller(c.w.step, c.w.taps)),
         width(c.w.out + (c.w.taps - 1) / c.w.step),
         image_rows((rows - 1) * row_step + c.h.taps),
-        channel_stride(images * image_rows * phases * width) {}
+        channel_stride((blocks_of(images * image_rows * phases * width, 16) | 1) * 16) {}
 };
 
 /// Depth of the blocks of a convolution's sums: equal blocks of at most kMaxDepth, so that 32 channels of a 3x3 kernel are one block.
@@ -84,11 +94,13 @@ template <class T> GRADUS_INLINE void copy_neighbours(T* y, const T* x, Size n, 
   constexpr int W = Vec<T>::W;
   const Size begin = smaller(n, larger(0, -lowest)), end = larger(begin, smaller(n, in - lowest));
   const Vec<T> zero(T(0));
-  for (Size i = 0; i < begin; i += W) zero.store(y + i);
+  if (begin > 0) zero.store(y);  // the loop after it is for wide margins
+  for (Size i = W; i < begin; i += W) zero.store(y + i);
   Size i = begin;
   for (const Size whole = readable ? end : end - W + 1; i < whole; i += W) Vec<T>::load(x + lowest + i).store(y + i);
   for (; i < end; ++i) y[i] = x[lowest + i];
-  for (i = end; i < n; i += W) zero.store(y + i);
+  if (end < n) zero.store(y + end);
+  for (i = end + W; i < n; i += W) zero.store(y + i);
 }
 /// y[i] = x[lowest + i * step], likewise.
 template <class T> GRADUS_INLINE void copy_every(T* y, const T* x, Size n, Size in, Size lowest, Size step) {
@@ -99,27 +111,29 @@ template <class T> GRADUS_INLINE void copy_every(T* y, const T* x, Size n, Size 
   for (Size i = end; i < n; ++i) y[i] = T(0);
 }
 
-/// How a chunk's pixels are read: output pixel (image, row, column) of the chunk at tap t of a channel is
+/// How a chunk's pixels are read: output pixel (image, row, column) of the chunk at a tap of a channel is
 /// data[channel * channel_stride + image * image_stride + row * row_stride + column + tap_offset(tap)].
 template <class T> class Band {
  public:
   /// `source` is channel 0 of image 0 of this group. Where nothing is padded and the step is 1, the source itself is the band; not at its
-  /// very end, since a vector may read past the last pixel.
+  /// very end, since a panel may be read past the last pixel.
   Band(const Correlation& c, const Chunk& chunk, const T* source, T* scratch)
       : c_(c), chunk_(chunk), layout_(c, chunk.images, chunk.rows), source_(source + chunk.image * c.image_stride), scratch_(scratch) {
-    direct_ = c.w.step == 1 && c.h.inside() && c.w.inside() && last_pixel() + Vec<T>::W <= end_of_source();
+    direct_ = c.w.step == 1 && c.h.inside() && c.w.inside() && last_pixel() + kPanel<T> + Vec<T>::W <= end_of_source();
   }
 
   /// Makes channels [first, last) readable.
   void load(Size first, Size last) {
     first_ = first;
     if (direct_) return;
-    T* y = scratch_;
-    for (Size channel = first; channel < last; ++channel)
+    for (Size channel = first; channel < last; ++channel) {
+      T* y = scratch_ + (channel - first) * layout_.channel_stride;
       for (Size image = 0; image < chunk_.images; ++image)
-        for (Size row = 0; row < layout_.image_rows; ++row, y += layout_.phases * layout_.width) load_row(y, channel, image, row);
+        for (Size row = 0; row < layout_.image_rows; ++row, y += row_elements()) load_row(y, channel, image, row);
+    }
   }
 
+  GRADUS_INLINE bool direct() const { return direct_; }
   GRADUS_INLINE const T* data() const { return direct_ ? source_ + first_ * plane() + origin() : scratch_; }
   GRADUS_INLINE Size channel_stride() const { return direct_ ? plane() : layout_.channel_stride; }
   GRADUS_INLINE Size image_stride() const { return direct_ ? c_.image_stride : layout_.image_rows * row_elements(); }
@@ -165,10 +179,10 @@ template <class T> class Band {
   bool direct_;
 };
 
-/// Elements of scratch for one band, with room for a vector past its end.
+/// Elements of scratch for one band, with room for reads and writes past its end.
 template <class T> Size band_size(const Correlation& c, const Chunks& chunks, Size channels) {
   if (chunks.count == 0 || c.taps() == 0) return 0;
-  return blocks_of(channels * BandLayout(c, chunks.images, chunks.rows).channel_stride + Vec<T>::W, 16) * 16;
+  return blocks_of(channels * BandLayout(c, chunks.images, chunks.rows).channel_stride + kPanel<T> + Vec<T>::W, 16) * 16;
 }
 
 }  // namespace gradus::inline v0::cpu::GRADUS_ISA

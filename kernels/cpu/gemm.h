@@ -17,12 +17,14 @@
 
 // Register tiles are arrays that only become registers once their loops are gone.
 #define GRADUS_UNROLL _Pragma("GCC unroll 16")
+// A copy inlined among other code has fewer registers left than it needs.
+#define GRADUS_NOINLINE __attribute__((noinline))
 
 namespace gradus::inline v0::cpu::GRADUS_ISA {
 
 inline constexpr std::int64_t kTileRows = 6;
-inline constexpr std::int64_t kMaxDepth =
-    320;  // of a block of k: a panel of b is then 20 KiB, with the rows of a it still fits a 32 KiB L1
+// Of a block of k: a panel of b is then 20 KiB, and with a tile's rows of a it still fits a 32 KiB L1.
+inline constexpr std::int64_t kMaxDepth = 320;
 inline constexpr std::int64_t kRowBlock = 192;                            // 192 x 256 f32 is 192 KiB: fits a 256 KiB L2
 template <class T> inline constexpr std::int64_t kPanel = 2 * Vec<T>::W;  // columns of a packed panel of b
 template <class T> inline constexpr std::int64_t kWidePanel = 4 * Vec<T>::W;
@@ -45,12 +47,13 @@ template <class T> struct RowPanel {
 };
 
 /// Columns of b for one tile: row p begins at data + p * depth, except that the last `tail_rows` rows of the block are at `tail`, full
-/// panels apart: reading a whole tile of them in place would pass the end of b.
+/// panels apart: reading a whole tile of them in place would pass the end of b. With `offsets`, row p is at data + offsets[p].
 template <class T> struct ColumnPanel {
   const T* data;
   std::int64_t depth;
   const T* tail = nullptr;
   std::int64_t tail_rows = 0;
+  const std::int64_t* offsets = nullptr;
 };
 
 /// Where a tile of c goes, and what is added to it.
@@ -63,39 +66,19 @@ template <class T> struct Destination {
   const T* row_bias = nullptr;     // one a row; added after the last block
 };
 
-/// acc[j][i] += sum over p of a(i, p) b(p, vector j), in order.
+/// acc[j][i] += a(i, p) b(p, vector j) for one p.
+template <class T, int M, int N> GRADUS_INLINE void multiply_add_step(Vec<T> (&acc)[N][M], const T* a, std::int64_t row, const T* b) {
+  Vec<T> bp[N];
+  GRADUS_UNROLL for (int j = 0; j < N; ++j) bp[j] = Vec<T>::load(b + j * Vec<T>::W);
+  GRADUS_UNROLL for (int i = 0; i < M; ++i) {
+    const Vec<T> ai(a[i * row]);
+    GRADUS_UNROLL for (int j = 0; j < N; ++j) acc[j][i] = fma(ai, bp[j], acc[j][i]);
+  }
+}
+/// The same for p in [0, k), in order.
 template <class T, int M, int N> GRADUS_INLINE void multiply_add(Vec<T> (&acc)[N][M], std::int64_t k, const T* a, std::int64_t row,
                                                                  std::int64_t depth, const T* b, std::int64_t ldb) {
-  for (; k > 0; --k, a += depth, b += ldb) {
-    Vec<T> bp[N];
-    GRADUS_UNROLL for (int j = 0; j < N; ++j) bp[j] = Vec<T>::load(b + j * Vec<T>::W);
-    GRADUS_UNROLL for (int i = 0; i < M; ++i) {
-      const Vec<T> ai(a[i * row]);
-      GRADUS_UNROLL for (int j = 0; j < N; ++j) acc[j][i] = fma(ai, bp[j], acc[j][i]);
-    }
-  }
-}
-
-/// The first n < W elements of x, then zeros; and back. Pieces of W/2, W/4, ... elements: no loop over n.
-template <class T> GRADUS_INLINE Vec<T> load_first(const T* x, std::int64_t n) {
-  T lanes[Vec<T>::W] = {};
-  T* y = lanes;
-  GRADUS_UNROLL for (int piece = Vec<T>::W / 2; piece > 0; piece /= 2) {
-    if (!(n & piece)) continue;
-    __builtin_memcpy(y, x, piece * sizeof(T));
-    x += piece, y += piece;
-  }
-  return Vec<T>::load(lanes);
-}
-template <class T> GRADUS_INLINE void store_first(Vec<T> v, T* y, std::int64_t n) {
-  T lanes[Vec<T>::W];
-  v.store(lanes);
-  const T* x = lanes;
-  GRADUS_UNROLL for (int piece = Vec<T>::W / 2; piece > 0; piece /= 2) {
-    if (!(n & piece)) continue;
-    __builtin_memcpy(y, x, piece * sizeof(T));
-    x += piece, y += piece;
-  }
+  for (; k > 0; --k, a += depth, b += ldb) multiply_add_step(acc, a, row, b);
 }
 
 /// Adds what a tile's destination asks for and stores one vector column of it, columns [j, j + W).
@@ -107,13 +90,13 @@ template <class T, int M> GRADUS_INLINE void put_whole(const Destination<T>& d, 
 }
 /// The same for the n < W columns from j on.
 template <class T, int M> GRADUS_INLINE void put_first(const Destination<T>& d, Vec<T> (&acc)[M], int j, std::int64_t n) {
-  if (d.add) GRADUS_UNROLL for (int i = 0; i < M; ++i) acc[i] = load_first(d.c + i * d.ldc + j, n) + acc[i];
+  if (d.add) GRADUS_UNROLL for (int i = 0; i < M; ++i) acc[i] = load_partial(d.c + i * d.ldc + j, n, T(0)) + acc[i];
   if (d.column_bias) {
-    const Vec<T> bias = load_first(d.column_bias + j, n);
+    const Vec<T> bias = load_partial(d.column_bias + j, n, T(0));
     GRADUS_UNROLL for (int i = 0; i < M; ++i) acc[i] = acc[i] + bias;
   }
   if (d.row_bias) GRADUS_UNROLL for (int i = 0; i < M; ++i) acc[i] = acc[i] + Vec<T>(d.row_bias[i]);
-  GRADUS_UNROLL for (int i = 0; i < M; ++i) store_first(acc[i], d.c + i * d.ldc + j, n);
+  GRADUS_UNROLL for (int i = 0; i < M; ++i) store_partial(acc[i], d.c + i * d.ldc + j, n);
 }
 
 template <class T, int M, int N> GRADUS_INLINE void put(const Destination<T>& d, Vec<T> (&acc)[N][M]) {
@@ -126,18 +109,32 @@ template <class T, int M, int N> GRADUS_INLINE void put(const Destination<T>& d,
 }
 
 /// One tile of c over one block of k: M rows, N vectors. A packed panel is kPanel wide, or kWidePanel for N > 2.
-template <class T, int M, int N>
-void compute_tile(std::int64_t k, const RowPanel<T>& rows, const ColumnPanel<T>& columns, const Destination<T>& destination) {
+template <class T, int M, int N> GRADUS_NOINLINE void compute_tile(std::int64_t k, const RowPanel<T>& rows, const ColumnPanel<T>& columns,
+                                                                   const Destination<T>& destination) {
   const RowPanel<T> a = rows;  // copies, so that no store into c can be thought to change them
   const ColumnPanel<T> b = columns;
   const Destination<T> d = destination;
   Vec<T> acc[N][M];
   GRADUS_UNROLL for (int j = 0; j < N; ++j) GRADUS_UNROLL for (int i = 0; i < M; ++i) acc[j][i] = Vec<T>(T(0));
+  if (b.offsets) {
+    for (std::int64_t p = 0; p < k; ++p) multiply_add_step(acc, a.data + p * a.depth, a.row, b.data + b.offsets[p]);
+    return put(d, acc);
+  }
   const std::int64_t whole = k - b.tail_rows;
   multiply_add(acc, whole, a.data, a.row, a.depth, b.data, b.depth);
   if (b.tail_rows > 0) multiply_add(acc, b.tail_rows, a.data + whole * a.depth, a.row, a.depth, b.tail, N > 2 ? kWidePanel<T> : kPanel<T>);
   put(d, acc);
 }
+
+// Instantiated once, in matmul.cpp, for all who include this: they are large.
+#define GRADUS_TILES_OF(X, T) \
+  X(T, 1, 1) X(T, 2, 1) X(T, 3, 1) X(T, 4, 1) X(T, 5, 1) X(T, 6, 1) X(T, 1, 2) X(T, 2, 2) X(T, 3, 2) X(T, 4, 2) X(T, 5, 2) X(T, 6, 2)
+#define GRADUS_TILE_SIGNATURE(T, M, N) \
+  void compute_tile<T, M, N>(std::int64_t, const RowPanel<T>&, const ColumnPanel<T>&, const Destination<T>&);
+#define X(T, M, N) extern template GRADUS_TILE_SIGNATURE(T, M, N)
+GRADUS_TILES_OF(X, float)
+GRADUS_TILES_OF(X, double)
+#undef X
 
 template <class T, int N>
 GRADUS_INLINE void compute_rows(std::int64_t rows, std::int64_t k, const RowPanel<T>& a, const ColumnPanel<T>& b, const Destination<T>& d) {

@@ -5,6 +5,12 @@
 #include <gradus/kernels/cpu/matmul_table.h>
 
 namespace gradus::inline v0::cpu::GRADUS_ISA {
+
+#define X(T, M, N) template GRADUS_TILE_SIGNATURE(T, M, N)
+GRADUS_TILES_OF(X, float)
+GRADUS_TILES_OF(X, double)
+#undef X
+
 namespace {
 
 using Size = std::int64_t;
@@ -54,9 +60,12 @@ template <class T> struct PlainOutput {
   }
 };
 
-/// Packing a pays where many panels of b use it, and its rows are too many for L2 or, transposed, too far apart for the TLB.
+/// Packing a pays where many panels of b use it and its rows are too many for L2; sooner if it is transposed with rows a page or more
+/// apart, since a tile then touches a page for every step of k.
 template <class T> bool packs_rows(const Product<T>& g) {
-  return g.n >= 16 * kPanel<T> && (g.m * smaller(g.k, kGemmDepth) * Size(sizeof(T)) > (256 << 10) || (g.a_depth > 64 && g.k > 64));
+  constexpr Size kL2 = 256 << 10, kPage = 4096, kElement = sizeof(T);
+  if (g.n >= 16 * kPanel<T> && g.m * smaller(g.k, kGemmDepth) * kElement > kL2) return true;
+  return g.n >= (g.a_depth * kElement >= kPage ? 4 : 16) * kPanel<T> && g.a_depth > 64 && g.k > 64;
 }
 /// A straight b is read in place while it fits L1, or when few tiles of rows would use the copy.
 template <class T> bool packs_columns(const Product<T>& g) {

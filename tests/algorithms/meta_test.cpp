@@ -53,7 +53,7 @@ double objective(const Module& model, const TensorList& values, const std::vecto
   double sum = 0;
   for (const Task& task : tasks) {
     const InnerLoss support = [&](const TensorList& v, int) {
-      return mse(bind(model, std::span<const Tensor>(v))(task.support_inputs), task.support_targets);
+      return mse(bind_parameters(model, std::span<const Tensor>(v))(task.support_inputs), task.support_targets);
     };
     const TensorList adapted = adapt(support, values, config.inner()).back();
     sum += query_loss(model, adapted, task, mse_loss, config.mode, Key{});

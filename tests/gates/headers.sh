@@ -10,7 +10,7 @@ for clang in clang++-14 clang++; do
   if command -v $clang >/dev/null; then compilers+=" $clang"; break; fi
 done
 [ -e gradus.h ] || { echo "gradus.h is missing"; exit 1; }
-headers=$(find gradus.h kernels engine nn algorithms -name '*.h' ! -path 'kernels/cpu/*' ! -path 'algorithms/experiments/*' | sort)
+headers=$(find gradus.h kernels engine nn algorithms -name '*.h' ! -path 'kernels/cpu/*' ! -path 'kernels/cuda/*' ! -path 'kernels/emulator/*' ! -path 'algorithms/experiments/*' | sort)
 check() {  # check COMPILER HEADER
   local output
   if ! output=$(echo "#include <gradus/$2>" | $1 $flags -I"$include" -x c++ - 2>&1); then

@@ -44,28 +44,29 @@ Shape output_shape(const Conv2dShape& v) { return {v.n, v.k, v.out_h, v.out_w}; 
 
 /// Geometries that take paths of their own.
 std::vector<Conv2dShape> geometries() {
-  return {conv(3, 4, {8, 9}, 5, {3, 3}, {1, 1}, {1, 1}),      // rows shorter than a panel, panels across images
-          conv(1, 3, {5, 40}, 7, {3, 3}, {1, 1}, {1, 1}),     // rows longer than a panel
-          conv(2, 2, {16, 16}, 13, {3, 3}, {1, 1}, {1, 1}),   // rows of one panel
-          conv(2, 5, {4, 7}, 6, {1, 1}, {1, 1}, {0, 0}),      // the image is read where it is
-          conv(3, 3, {6, 5}, 2, {3, 2}, {1, 1}, {0, 0}),      // the same with a kernel
-          conv(2, 3, {9, 11}, 4, {3, 2}, {2, 3}, {1, 2}),     // strides: phases of unequal size
-          conv(2, 4, {7, 7}, 3, {1, 1}, {2, 2}, {0, 0}),      // phases that no tap reaches
-          conv(1, 2, {10, 9}, 3, {2, 5}, {3, 1}, {0, 2}),     // a stride above the kernel, rows left over
-          conv(2, 1, {7, 7}, 3, {7, 7}, {1, 1}, {0, 0}),      // one output pixel
-          conv(1, 2, {3, 3}, 2, {5, 5}, {2, 2}, {3, 3}),      // more padding than image
-          conv(2, 6, {5, 6}, 4, {3, 3}, {1, 1}, {1, 1}, 2),   // groups
-          conv(2, 6, {9, 13}, 6, {3, 3}, {1, 1}, {1, 1}, 6),  // depthwise
-          conv(2, 3, {8, 6}, 6, {5, 3}, {2, 1}, {2, 1}, 3),   // depthwise with a multiplier and a stride
-          conv(1, 40, {6, 6}, 9, {3, 3}, {1, 1}, {1, 1}),     // two blocks of depth
-          conv(2, 70, {3, 5}, 3, {3, 3}, {1, 1}, {1, 1}),     // two blocks of input channels
-          conv(1, 330, {2, 3}, 2, {1, 1}, {1, 1}, {0, 0}),    // many channels of one tap
-          conv(1, 2, {4, 4}, 200, {3, 3}, {1, 1}, {1, 1}),    // two blocks of output channels
-          conv(40, 2, {6, 7}, 3, {3, 3}, {1, 1}, {1, 1}),     // several chunks of images
-          conv(1, 1, {70, 50}, 2, {3, 3}, {1, 1}, {1, 1}),    // several chunks of rows
-          conv(1, 1, {1, 1}, 1, {1, 1}, {1, 1}, {0, 0}),      // one of everything
-          conv(0, 2, {4, 4}, 3, {3, 3}, {1, 1}, {1, 1}),      // nothing in each of the ways there are
-          conv(2, 0, {4, 4}, 3, {3, 3}, {1, 1}, {1, 1}),     conv(2, 3, {4, 4}, 0, {3, 3}, {1, 1}, {1, 1})};
+  return {conv(3, 4, {8, 9}, 5, {3, 3}, {1, 1}, {1, 1}),       // rows shorter than a panel, panels across images
+          conv(1, 3, {5, 40}, 7, {3, 3}, {1, 1}, {1, 1}),      // rows longer than a panel
+          conv(2, 2, {16, 16}, 13, {3, 3}, {1, 1}, {1, 1}),    // rows of one panel
+          conv(2, 5, {4, 7}, 6, {1, 1}, {1, 1}, {0, 0}),       // the image is read where it is
+          conv(3, 3, {6, 5}, 2, {3, 2}, {1, 1}, {0, 0}),       // the same with a kernel
+          conv(2, 3, {9, 11}, 4, {3, 2}, {2, 3}, {1, 2}),      // strides: phases of unequal size
+          conv(2, 4, {7, 7}, 3, {1, 1}, {2, 2}, {0, 0}),       // phases that no tap reaches
+          conv(1, 2, {10, 9}, 3, {2, 5}, {3, 1}, {0, 2}),      // a stride above the kernel, rows left over
+          conv(2, 1, {7, 7}, 3, {7, 7}, {1, 1}, {0, 0}),       // one output pixel
+          conv(1, 2, {3, 3}, 2, {5, 5}, {2, 2}, {3, 3}),       // more padding than image
+          conv(2, 6, {5, 6}, 4, {3, 3}, {1, 1}, {1, 1}, 2),    // groups
+          conv(2, 6, {9, 13}, 6, {3, 3}, {1, 1}, {1, 1}, 6),   // depthwise
+          conv(2, 3, {8, 6}, 6, {5, 3}, {2, 1}, {2, 1}, 3),    // depthwise with a multiplier and a stride
+          conv(2, 3, {11, 19}, 3, {5, 5}, {2, 3}, {2, 2}, 3),  // depthwise, strided, more taps than one pass takes
+          conv(1, 40, {6, 6}, 9, {3, 3}, {1, 1}, {1, 1}),      // two blocks of depth
+          conv(2, 70, {3, 5}, 3, {3, 3}, {1, 1}, {1, 1}),      // two blocks of input channels
+          conv(1, 330, {2, 3}, 2, {1, 1}, {1, 1}, {0, 0}),     // many channels of one tap
+          conv(1, 2, {4, 4}, 200, {3, 3}, {1, 1}, {1, 1}),     // two blocks of output channels
+          conv(40, 2, {6, 7}, 3, {3, 3}, {1, 1}, {1, 1}),      // several chunks of images
+          conv(1, 1, {70, 50}, 2, {3, 3}, {1, 1}, {1, 1}),     // several chunks of rows
+          conv(1, 1, {1, 1}, 1, {1, 1}, {1, 1}, {0, 0}),       // one of everything
+          conv(0, 2, {4, 4}, 3, {3, 3}, {1, 1}, {1, 1}),       // nothing in each of the ways there are
+          conv(2, 0, {4, 4}, 3, {3, 3}, {1, 1}, {1, 1}),      conv(2, 3, {4, 4}, 0, {3, 3}, {1, 1}, {1, 1})};
 }
 
 /// f(offset in x, offset in w, offset in y) for every product of the convolution.

@@ -81,8 +81,8 @@ TEST_CASE("idx: every type is read by value") {
   CHECK(ids(read_idx(idx(0x09, {2}, {0x80, 0x7F}), "m")) == std::vector<std::int64_t>{-128, 127});
   CHECK(ids(read_idx(idx(0x0B, {2}, {0xFF, 0xFE, 0x01, 0x00}), "m")) == std::vector<std::int64_t>{-2, 256});
   CHECK(ids(read_idx(idx(0x0C, {2}, {0x80, 0, 0, 0, 0, 1, 0, 0}), "m")) == std::vector<std::int64_t>{-2147483648LL, 65536});
-  CHECK(read_idx(idx(0x0D, {1}, {0x40, 0x49, 0x0F, 0xDB}), "m").values<float>()[0] == 3.14159274f);
-  CHECK(read_idx(idx(0x0E, {1}, {0x3F, 0xF8, 0, 0, 0, 0, 0, 0}), "m").values<double>()[0] == 1.5);
+  CHECK(read_idx(idx(0x0D, {1}, {0x40, 0x49, 0x0F, 0xDB}), "m").to_vector<float>()[0] == 3.14159274f);
+  CHECK(read_idx(idx(0x0E, {1}, {0x3F, 0xF8, 0, 0, 0, 0, 0, 0}), "m").to_vector<double>()[0] == 1.5);
   CHECK(read_idx(idx(0x08, {1, 1, 1, 1}, {9}), "m").rank() == 4);
   CHECK(read_idx(idx(0x08, {0, 28, 28}, {}), "m").shape() == Shape{0, 28, 28});
 }

@@ -222,6 +222,14 @@ TEST_CASE("modules: traces name the module") {
   CHECK(contains(tape.table(), "layers/1"));
 }
 
+TEST_CASE("modules: a reference to a module is copied, not wrapped") {
+  Generator rng(2);
+  Mlp model({3, 4, 2}, rng);
+  ModuleRef ref(model);
+  ModuleRef copy(ref);
+  CHECK(copy.as<Mlp>() == &model);
+}
+
 TEST_CASE("modules: binding values is cheap and differentiable") {
   Generator rng(2);
   const Mlp model({3, 4, 2}, rng);
@@ -231,7 +239,7 @@ TEST_CASE("modules: binding values is cheap and differentiable") {
   const TensorList inner = tape.gradients(mse(model(x), y), p, {.create_graph = true});
   TensorList fast;
   for (std::size_t i = 0; i < p.size(); ++i) fast.push_back(add_scaled(p[i], inner[i], -.1));
-  const Gradients outer = tape.gradients(mse(gradus::bind(model, fast)(x), y), {.require_all = true});
+  const Gradients outer = tape.gradients(mse(bind_parameters(model, fast)(x), y), {.require_all = true});
   CHECK(outer.values.size() == p.size());
   CHECK(largest_difference(outer.values[0], inner[0]) > 0);
 }

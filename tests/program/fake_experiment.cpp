@@ -101,6 +101,9 @@ void run_fake(Run& run) {
   run.metric("score", score);
   run.metric("before_polish", before_polish);
   run.metric("noise", noise);
+  double squares = 0;  // of all logged losses: a resumed run has some of them from the file
+  for (const double loss : run.series("loss").y) squares += loss * loss;
+  run.metric("squares", squares);
   run.metric("weight", static_cast<double>(model.weight.tensor().values<float>()[20]));
   run.check("score", score, ">=", 2);
   run.check("score", score, "<=", 3, Judged::worst);

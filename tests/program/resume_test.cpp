@@ -39,14 +39,14 @@ std::string tensors_of(const std::string& file) {
 }
 
 void wait_for_rows(const Folder& folder, const std::string& log, long rows) {
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 12000; ++i) {
     if (folder.has(log)) {
       const std::string text = folder.read(log);
       if (std::count(text.begin(), text.end(), '\n') > rows) return;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  FAIL("the run has not logged its rows within ten seconds");
+  FAIL("the run has not logged its rows within a minute");
 }
 
 // 20 + 8 steps of 10 ms.

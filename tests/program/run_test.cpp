@@ -131,7 +131,8 @@ TEST_CASE("what the user types wrong is one sentence and exit code 2") {
   };
   for (const auto& [arguments, expected] : cases) {
     const Result run = run_gradus(folder, arguments);
-    CAPTURE(expected);
+    const char* wanted = expected;  // clang 14 cannot capture a structured binding
+    CAPTURE(wanted);
     CAPTURE(run.err);
     CHECK(run.code == 2);
     CHECK(run.out.empty());

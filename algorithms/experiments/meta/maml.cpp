@@ -22,11 +22,11 @@ void show_tape(Run& run, const Module& model, const Task& task, const MamlConfig
   Tape tape(theta);
   run.trace(tape);
   for (int k = 0; k < config.inner_steps; ++k) {
-    const Tensor support = mse(bind(model, std::span<const Tensor>(theta))(task.support_inputs), task.support_targets);
+    const Tensor support = mse(bind_parameters(model, std::span<const Tensor>(theta))(task.support_inputs), task.support_targets);
     const TensorList g = tape.gradients(support, theta, {.create_graph = true});
     for (std::size_t i = 0; i < theta.size(); ++i) theta[i] = add_scaled(theta[i], g[i], -config.inner_lr);
   }
-  const Tensor query = mse(bind(model, std::span<const Tensor>(theta))(task.query_inputs), task.query_targets);
+  const Tensor query = mse(bind_parameters(model, std::span<const Tensor>(theta))(task.query_inputs), task.query_targets);
   run.show(tape);
 }
 

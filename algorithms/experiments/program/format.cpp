@@ -17,6 +17,12 @@ std::string shortest(double value) {
   return {text, end.ptr};
 }
 
+double as_written(double value) {
+  const std::string text = shortest(value);
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
 std::string fixed(double value, int decimals) {
   char text[400];  // 309 digits before the point of the largest double
   const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, decimals);

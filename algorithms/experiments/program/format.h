@@ -8,6 +8,9 @@ namespace gradus::experiments {
 
 /// The shortest text that reads back as the same number. A value that is exactly a float is written as one: 0.1f is "0.1".
 std::string shortest(double value);
+/// The number that shortest() writes. A float is written with the fewest digits that tell it from other floats, which as a double are
+/// another number: whoever computes with a figure must see the one that is in the file, or a resumed run would differ from an unbroken one.
+double as_written(double value);
 /// With `decimals` digits after the point; never "-0".
 std::string fixed(double value, int decimals);
 /// For people: four significant digits, "-" for NaN.

@@ -25,14 +25,6 @@ template <class Number> bool read_number(const std::string& text, Number& value)
   return result.ec == std::errc() && result.ptr == text.data() + text.size();
 }
 
-/// What a resumed run will read back: a float is written with the fewest digits that tell it from other floats, which as a double are
-/// another number. Whoever computes from the log must see the same numbers before and after a restart.
-double as_written(double value) {
-  double read = value;
-  read_number(shortest(value), read);
-  return read;
-}
-
 }  // namespace
 
 Log::Log(std::string path) : path_(std::move(path)) { rewrite(); }

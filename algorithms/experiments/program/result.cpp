@@ -1,6 +1,5 @@
 #include <gradus/algorithms/experiments/program/result.h>
 
-#include <charconv>
 #include <cmath>
 
 #include <gradus/algorithms/experiments/program/format.h>
@@ -85,13 +84,7 @@ Json summary_json(const Record& summary, const std::vector<std::uint64_t>& seeds
 
 }  // namespace
 
-// A number that is exactly a float is written with a float's digits: 0.1f as 0.1.
-Json as_json(double value) {
-  if (!std::isfinite(value)) return nullptr;
-  const std::string text = shortest(value);
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
+Json as_json(double value) { return std::isfinite(value) ? Json(as_written(value)) : Json(nullptr); }
 
 Json as_json(const Values& values) {
   Json json = Json::object();

@@ -263,19 +263,20 @@ void Run::progress(std::int64_t done, std::int64_t total, const std::string& tex
   parts_->progress.update(done, total, text);
 }
 
+// Figures are kept as result.json writes them: what is printed, checked, saved and restored is one number.
 void Run::metric(const std::string& name, double value) {
   parts_->poll();
-  parts_->record.metrics.set(name, value);
+  parts_->record.metrics.set(name, as_written(value));
 }
 
 void Run::baseline(const std::string& row, const std::string& name, double value) {
   parts_->poll();
-  parts_->record.baseline(row).set(name, value);
+  parts_->record.baseline(row).set(name, as_written(value));
 }
 
 void Run::check(const std::string& metric, double value, const std::string& comparison, double bound, Judged judged) {
   parts_->poll();
-  Check check{metric, value, comparison, bound, judged};
+  Check check{metric, as_written(value), comparison, bound, judged};
   check.pass();  // throws for a comparison that does not exist, in quick runs too
   if (quick()) return;
   for (Check& old : parts_->record.checks)
@@ -288,6 +289,7 @@ void Run::check(const std::string& metric, double value, const std::string& comp
 
 void Run::finding(Finding finding) {
   parts_->poll();
+  finding.value = as_written(finding.value);
   put(parts_->record.findings, std::move(finding), &Finding::name);
 }
 

@@ -135,8 +135,8 @@ Values linear_reference(const std::vector<Values>& in) {
 /// x, weight and, if asked for, bias: an ordinary batch, a single row, two leading axes, a vector, one element, no rows.
 std::vector<std::vector<Operand>> linear_operands(bool bias) {
   std::vector<std::vector<Operand>> sets;
-  const std::pair<Shape, Shape> shapes[] = {{{16, 17}, {20, 17}}, {{1, 16}, {16, 16}}, {{2, 3, 5}, {7, 5}},
-                                            {{9}, {3, 9}},        {{1, 1}, {1, 1}},    {{0, 4}, {3, 4}}};
+  const std::pair<Shape, Shape> shapes[] = {{{16, 17}, {20, 17}}, {{1, 16}, {16, 16}}, {{2, 3, 5}, {7, 5}}, {{9}, {3, 9}},
+                                            {{2, 3, 0}, {7, 0}},  {{1, 1}, {1, 1}},    {{0, 4}, {3, 4}}};
   for (const auto& [x, w] : shapes) {
     sets.push_back({real(x), real(w)});
     if (bias) sets.back().push_back(real({w[0]}));
