@@ -10,7 +10,7 @@ install(TARGETS gradus EXPORT gradusTargets COMPONENT library
 install(FILES gradus.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gradus COMPONENT library)
 foreach(floor kernels engine nn algorithms)
   install(DIRECTORY ${floor} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/gradus COMPONENT library
-    FILES_MATCHING PATTERN "*.h" PATTERN "kernels/cpu" EXCLUDE PATTERN "algorithms/experiments" EXCLUDE)
+    FILES_MATCHING PATTERN "*.h" PATTERN "kernels/cpu" EXCLUDE PATTERN "kernels/cuda" EXCLUDE PATTERN "kernels/emulator" EXCLUDE PATTERN "algorithms/experiments" EXCLUDE)
 endforeach()
 
 install(EXPORT gradusTargets NAMESPACE gradus:: DESTINATION ${package_dir} COMPONENT library)

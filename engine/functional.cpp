@@ -81,13 +81,13 @@ namespace {
 
 using Function = std::function<Tensor(const TensorList&)>;
 
-/// Reproducible numbers in [-1, 1) that are not symmetric about anything: uniform cotangents cancel in normalisations.
-Tensor random_cotangent(const Shape& shape, Key key) {
-  Tensor t = Tensor::empty(shape, DType::f64);
+/// Reproducible numbers in [-1, 1), like y, that are not symmetric about anything: uniform cotangents cancel in normalisations.
+Tensor random_cotangent(const Tensor& y, Key key) {
+  Tensor t = Tensor::empty(y.shape(), DType::f64);
   auto* values = fresh(t).as<double>();
   for (std::int64_t i = 0; i < t.elements(); ++i)
     values[i] = 2.0 * static_cast<double>(uniform_from(philox_block(key, static_cast<std::uint32_t>(i / 4), 0).word[i % 4])) - 1.0;
-  return t;
+  return t.to(y.device());
 }
 
 Tensor dot(const Tensor& a, const Tensor& b) { return sum_to(a * b, {}); }
@@ -97,8 +97,9 @@ double value_at(const Tensor& t, std::int64_t i) { return t.values<double>()[sta
 /// inputs with element i of input k moved by h.
 TensorList moved(const TensorList& inputs, std::size_t k, std::int64_t i, double h) {
   TensorList out = inputs;
-  out[k] = inputs[k].clone();
+  out[k] = inputs[k].device() == Device::cpu ? inputs[k].clone() : inputs[k].to(Device::cpu);
   fresh(out[k]).as<double>()[i] += h;
+  out[k] = out[k].to(inputs[k].device());
   return out;
 }
 
@@ -108,13 +109,13 @@ bool checked(const Tensor& x) { return x && x.dtype() == DType::f64; }
 /// order higher than that of s_{j-1}.
 Tensor scalar_of_order(const Function& f, const TensorList& inputs, int order, Tape& tape, Key key) {
   const Tensor y = f(inputs);
-  Tensor s = dot(y, random_cotangent(y.shape(), fold(key, 0)));
+  Tensor s = dot(y, random_cotangent(y, fold(key, 0)));
   for (int j = 1; j < order; ++j) {
-    if (!tape.is_live(s)) return Tensor::scalar(0, DType::f64);
+    if (!tape.is_live(s)) return zeros_like(s);
     const Gradients g = tape.gradients(s, {.create_graph = true});
-    s = Tensor::scalar(0, DType::f64);
+    s = zeros_like(s);
     for (std::size_t k = 0; k < g.size(); ++k)
-      if (g.values[k]) s = s + dot(g.values[k], random_cotangent(g.values[k].shape(), fold(fold(key, static_cast<std::uint64_t>(j)), k)));
+      if (g.values[k]) s = s + dot(g.values[k], random_cotangent(g.values[k], fold(fold(key, static_cast<std::uint64_t>(j)), k)));
   }
   return s;
 }
@@ -141,7 +142,7 @@ void check_order(const Function& f, const TensorList& inputs, int order, const G
   std::size_t watched = 0;
   for (std::size_t k = 0; k < inputs.size(); ++k) {
     if (!checked(inputs[k])) continue;
-    const Tensor analytic = watched < g.size() ? g.values[watched] : Tensor();
+    const Tensor analytic = watched < g.size() && g.values[watched] ? g.values[watched].to(Device::cpu) : Tensor();
     ++watched;
     const std::int64_t n = inputs[k].elements(), stride = n > options.most ? n / options.most : 1;
     for (std::int64_t i = 0; i < n; i += stride) {

@@ -3,11 +3,11 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <bit>
 #include <cstdlib>
 #include <mutex>
 #include <string>
 
+#include <gradus/engine/memory_classes.h>
 #include <gradus/kernels/error.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -22,25 +22,13 @@
 namespace gradus::inline v0 {
 namespace {
 
-constexpr std::size_t kGranule = 64;                   // one cache line: alignment of every block
-constexpr std::size_t kSmallLimit = 64 * 1024;         // blocks up to here are cached per thread
-constexpr int kStepsPerDoubling = 8;                   // at most 12.5 % of a block is slack
-constexpr int kClasses = 16 + 48 * kStepsPerDoubling;  // 64 B steps up to 1 KiB, then 8 per doubling
-constexpr std::int64_t kThreadCacheLimit = 32 << 20;   // small blocks a thread keeps before it hands them to the shared lists
+using detail::class_bytes;
+using detail::class_of;
+using detail::kClasses;
+using detail::kGranule;
 
-/// Size class of a request, and the bytes that its blocks have.
-constexpr int class_of(std::size_t bytes) {
-  if (bytes <= 1024) return bytes == 0 ? 0 : static_cast<int>((bytes - 1) / kGranule);
-  const int log = std::bit_width(bytes - 1) - 1;  // 2^log <= bytes - 1 < 2^(log + 1), log >= 10
-  const std::size_t step = (std::size_t{1} << log) / kStepsPerDoubling;
-  return 16 + (log - 10) * kStepsPerDoubling + static_cast<int>((bytes - 1 - (std::size_t{1} << log)) / step);
-}
-constexpr std::size_t class_bytes(int c) {
-  if (c < 16) return (static_cast<std::size_t>(c) + 1) * kGranule;
-  const int log = 10 + (c - 16) / kStepsPerDoubling;
-  return (std::size_t{1} << log) +
-         (static_cast<std::size_t>((c - 16) % kStepsPerDoubling) + 1) * ((std::size_t{1} << log) / kStepsPerDoubling);
-}
+constexpr std::size_t kSmallLimit = 64 * 1024;        // blocks up to here are cached per thread
+constexpr std::int64_t kThreadCacheLimit = 32 << 20;  // small blocks a thread keeps before it hands them to the shared lists
 constexpr int kSmallClasses = class_of(kSmallLimit) + 1;
 
 struct FreeBlock {
@@ -197,8 +185,12 @@ void give_back(void* p, int c) noexcept {
 
 }  // namespace
 
-void* allocate(std::size_t bytes) {
+void detail::fail_if_asked(std::size_t bytes) {
   if (cache.fail_after > 0 && --cache.fail_after == 0) out_of_memory(bytes, "the test asked for this failure");
+}
+
+void* allocate(std::size_t bytes) {
+  detail::fail_if_asked(bytes);
   if (bytes > (std::size_t{1} << 48)) out_of_memory(bytes, "more than 2^48 bytes");
   const int c = class_of(bytes);
   const std::size_t block = class_bytes(c);

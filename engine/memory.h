@@ -10,9 +10,11 @@
 #include <span>
 #include <vector>
 
+#include <gradus/kernels/array.h>
+
 namespace gradus::inline v0 {
 
-/// Bytes as the allocator of the CPU sees them, over all threads.
+/// Bytes as the allocator of one device sees them, over all threads.
 struct MemoryStats {
   std::int64_t active = 0;        ///< handed out now
   std::int64_t peak = 0;          ///< highest `active` (to within 64 KiB per other thread)
@@ -20,6 +22,7 @@ struct MemoryStats {
   std::int64_t system_calls = 0;  ///< blocks ever requested from the system
 };
 MemoryStats memory_stats();
+MemoryStats memory_stats(Device device);
 
 /// High water of this thread's own allocations since the scope began, in bytes above what it held then.
 ///
@@ -55,6 +58,17 @@ void fail_allocation(std::int64_t nth);
 void* allocate(std::size_t bytes);
 /// Returns a block of allocate(); `bytes` is the number asked for.
 void deallocate(void* block, std::size_t bytes) noexcept;
+
+/// The same on a device. CUDA blocks are 256-byte aligned and ordered by the thread's stream: a block that a thread frees is reused by that
+/// thread alone, after the work it has queued. So a tensor may go to another thread once its maker has called synchronize(). Throws
+/// DeviceError without such a device, MemoryError.
+void* allocate(std::size_t bytes, Device device);
+void deallocate(void* block, std::size_t bytes, Device device) noexcept;
+/// Starts memory_stats(device).peak anew from what is active.
+void reset_peak(Device device);
+/// Waits until everything that this thread has queued on the device is done, and throws what went wrong there: CudaError, or IndexError for
+/// an index out of range that an op met on the device. On the CPU nothing is ever queued.
+void synchronize(Device device);
 
 /// std::allocator on top of allocate(), so that the vectors of a training step make no malloc.
 template <class T> struct PoolAllocator {

@@ -6,6 +6,7 @@
 
 #include <gradus/engine/tape_state.h>
 #include <gradus/kernels/elementwise.h>
+#include <gradus/kernels/optimizer.h>
 
 namespace gradus::inline v0 {
 namespace detail {
@@ -121,15 +122,7 @@ void append(State& tape, const Op& op, std::span<Tensor> results, const Inputs& 
 
 void trace_entry(State& tape, const Tensor& y) {
   Trace t;
-  if (is_floating(y.dtype())) {
-    double sum = 0;
-    for (std::int64_t i = 0; i < y.elements(); ++i) {
-      const double v = y.dtype() == DType::f32 ? static_cast<double>(y.values<float>()[static_cast<std::size_t>(i)])
-                                               : y.values<double>()[static_cast<std::size_t>(i)];
-      sum += v * v;
-    }
-    t.norm = std::sqrt(sum);
-  }
+  if (is_floating(y.dtype())) t.norm = std::sqrt(GRADUS_RUN(y.device(), squared_norm, y.array()));
   const double now = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count();
   t.microseconds = now - tape.last_time;
   tape.last_time = now;
@@ -213,7 +206,7 @@ void require_same_dtype(const char* op, const char* a_name, const Tensor& a, con
   require_defined(op, b_name, b);
   if (a.dtype() != b.dtype())
     raise_dtype(tag(op) + describe(a_name, a) + " and " + describe(b_name, b) + " have different types; there is no promotion, use cast()");
-  if (a.device() != b.device()) raise_device(tag(op) + describe(a_name, a) + " and " + describe(b_name, b) + " are on two devices");
+  check_same_device(op, a_name, a, b_name, b);
 }
 void require_rank(const char* op, const char* name, const Tensor& x, int rank) {
   require_defined(op, name, x);

@@ -6,17 +6,20 @@
 
 namespace gradus::inline v0 {
 
-/// `bytes` of uninitialised memory for as long as it lives; nothing for 0.
+/// `bytes` of uninitialised memory of `device` for as long as it lives; nothing for 0.
 class Scratch {
  public:
-  explicit Scratch(std::size_t bytes) : workspace_{bytes ? allocate(bytes) : nullptr, bytes} {}
-  ~Scratch() { deallocate(workspace_.data, workspace_.bytes); }
+  Scratch(std::size_t bytes, Device device) : workspace_{bytes ? allocate(bytes, device) : nullptr, bytes}, device_(device) {}
+  ~Scratch() {
+    if (workspace_.data) deallocate(workspace_.data, workspace_.bytes, device_);
+  }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   Workspace workspace() const { return workspace_; }
 
  private:
   Workspace workspace_;
+  Device device_;
 };
 
 }  // namespace gradus::inline v0

@@ -100,7 +100,7 @@ bool live_on_any_tape(const Tensor& x) {
 bool anomaly_mode() { return anomaly_depth > 0; }
 
 void check_finite(const char* what, const char* op, const Tensor& t, const State& tape) {
-  if (!t || !is_floating(t.dtype()) || cpu::all_finite(t.array())) return;
+  if (!t || !is_floating(t.dtype()) || GRADUS_RUN(t.device(), all_finite, t.array())) return;
   const std::string path = NameScope::path();
   raise_gradient(std::string("[") + op + "] " + what + " of entry " + std::to_string(tape.stats.entries - 1) +
                  (path.empty() ? "" : " in " + path) + " holds NaN or infinity: " + to_string(t));
@@ -268,7 +268,7 @@ class Sweep {
       sum = sum ? sum + padded : padded;
       return;
     }
-    if (!sum) sum = Tensor::zeros(shape, tape_.slots[slot].dtype);
+    if (!sum) sum = Tensor::zeros(shape, tape_.slots[slot].dtype, grad.value.device());
     else if (!TensorAccess::unique(sum)) sum = sum.clone();
     const std::int64_t row_bytes = shape[0] ? sum.bytes() / shape[0] : 0;
     const Array window{static_cast<char*>(fresh(sum).data) + grad.row * row_bytes, &grad.value.shape(), grad.value.dtype()};

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <memory>
 
+#include <gradus/engine/device_copy.h>
+#include <gradus/engine/record.h>
 #include <gradus/engine/tape_state.h>
 #include <gradus/kernels/elementwise.h>
 
@@ -35,11 +37,31 @@ Storage* new_storage(std::size_t data_bytes) {
   storage->block_bytes = block;
   return storage;
 }
+Storage* new_storage(std::size_t data_bytes, Device device) {
+  if (device == Device::cpu) return new_storage(data_bytes);
+  void* data = allocate(data_bytes, device);
+  void* header;
+  try {
+    header = allocate(kHeaderBytes);
+  } catch (...) {
+    deallocate(data, data_bytes, device);
+    throw;
+  }
+  auto* storage = new (header) Storage;
+  storage->data = data;
+  storage->block_bytes = data_bytes;
+  storage->device = device;
+  return storage;
+}
 
 void drop_storage(Storage* storage) noexcept {
   if (!storage->refs.drop()) return;
   if (storage->release) storage->release(storage->context);
-  const std::size_t block = storage->block_bytes;
+  std::size_t block = storage->block_bytes;
+  if (storage->device != Device::cpu) {
+    deallocate(storage->data, block, storage->device);
+    block = kHeaderBytes;
+  }
   storage->~Storage();
   deallocate(storage, block);
 }
@@ -55,6 +77,7 @@ Body* new_body(Storage* storage, const Shape& shape, DType dtype) {
   }
   Body* body = new (memory) Body;
   body->dtype = dtype;
+  body->device = storage->device;
   body->id = new_id();
   body->storage = storage;
   body->data = static_cast<char*>(storage->data);
@@ -76,28 +99,26 @@ using detail::Body;
 using detail::Storage;
 
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
-  if (device != Device::cpu) raise_device("[empty] this build has no CUDA backend; configure with -DGRADUS_CUDA=ON");
   const auto bytes = static_cast<std::size_t>(shape.elements()) * size_of(dtype);
-  return Tensor(detail::new_body(detail::new_storage(bytes), shape, dtype));
+  return Tensor(detail::new_body(detail::new_storage(bytes, device), shape, dtype));
 }
 
-Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
-  Tensor t = empty(shape, dtype);
-  cpu::fill(TensorAccess::fresh(t), value);
+Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
+  Tensor t = empty(shape, dtype, device);
+  GRADUS_RUN(device, fill, TensorAccess::fresh(t), value);
   return t;
 }
-Tensor Tensor::zeros(const Shape& shape, DType dtype) { return full(shape, 0, dtype); }
-Tensor Tensor::ones(const Shape& shape, DType dtype) { return full(shape, 1, dtype); }
-Tensor Tensor::scalar(double value, DType dtype) { return full({}, value, dtype); }
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) { return full(shape, 0, dtype, device); }
+Tensor Tensor::ones(const Shape& shape, DType dtype, Device device) { return full(shape, 1, dtype, device); }
+Tensor Tensor::scalar(double value, DType dtype, Device device) { return full({}, value, dtype, device); }
 
-Tensor Tensor::arange(std::int64_t n, DType dtype) {
+Tensor Tensor::arange(std::int64_t n, DType dtype, Device device) {
   Tensor index = empty({n}, DType::i64);
   auto* values = TensorAccess::fresh(index).as<std::int64_t>();
   for (std::int64_t i = 0; i < n; ++i) values[i] = i;
-  if (dtype == DType::i64) return index;
-  Tensor t = empty({n}, dtype);
-  cpu::cast(TensorAccess::fresh(t), index.array());
-  return t;
+  Tensor t = dtype == DType::i64 ? index : empty({n}, dtype);
+  if (dtype != DType::i64) cpu::cast(TensorAccess::fresh(t), index.array());
+  return t.to(device);
 }
 
 Tensor Tensor::from_memory(const void* values, std::size_t count, const Shape& shape, DType dtype) {
@@ -141,12 +162,15 @@ std::int64_t Tensor::size(int axis) const {
 void Tensor::check_readable(DType wanted) const {
   if (!body_) raise_value("[values] the tensor is empty: it was never assigned");
   if (dtype() != wanted) raise_dtype("[values] " + describe("x", *this) + " read as " + name_of(wanted) + "; use cast() first");
+  if (device() != Device::cpu)
+    raise_device("[values] " + describe("x", *this) + " cannot be read where it is; use to(Device::cpu) or to_vector(), which wait for it");
 }
 
 double Tensor::item() const {
   if (!body_) raise_value("[item] the tensor is empty: it was never assigned");
   if (elements() != 1)
     raise_shape("[item] " + describe("x", *this) + " has " + std::to_string(elements()) + " elements; expected exactly one");
+  if (device() != Device::cpu) return on_host().item();
   switch (dtype()) {
     case DType::f32: return values<float>()[0];
     case DType::f64: return values<double>()[0];
@@ -160,16 +184,24 @@ double Tensor::item() const {
 
 Tensor Tensor::detach() const { return body_ ? TensorAccess::view(*this, shape(), 0) : Tensor(); }
 
-Tensor Tensor::clone() const {
+namespace {
+Tensor copy_on(const Tensor& t, Device device) {
+  Tensor y = Tensor::empty(t.shape(), t.dtype(), device);
+  detail::copy_bytes(TensorAccess::fresh(y).data, device, t.array().data, t.device(), static_cast<std::size_t>(t.bytes()));
+  return y;
+}
+}  // namespace
+
+Tensor Tensor::clone() const { return body_ ? copy_on(*this, device()) : Tensor(); }
+
+Tensor Tensor::to(Device device) const {
   if (!body_) return {};
-  Tensor t = empty(shape(), dtype());
-  if (bytes()) std::memcpy(t.body_->data, body_->data, static_cast<std::size_t>(bytes()));
-  return t;
+  return device == this->device() ? detach() : copy_on(*this, device);
 }
 
 Tensor empty_like(const Tensor& x) { return Tensor::empty(x.shape(), x.dtype(), x.device()); }
-Tensor zeros_like(const Tensor& x) { return Tensor::zeros(x.shape(), x.dtype()); }
-Tensor ones_like(const Tensor& x) { return Tensor::ones(x.shape(), x.dtype()); }
+Tensor zeros_like(const Tensor& x) { return Tensor::zeros(x.shape(), x.dtype(), x.device()); }
+Tensor ones_like(const Tensor& x) { return Tensor::ones(x.shape(), x.dtype(), x.device()); }
 
 namespace {
 
@@ -192,6 +224,10 @@ std::string type_text(const Tensor& t) { return name_of(t.dtype()) + to_string(t
 
 std::string to_string(const Tensor& t) {
   if (!t) return "empty tensor";
+  if (t.device() != Device::cpu) {
+    std::string text = to_string(t.to(Device::cpu));
+    return text.replace(text.find(" on cpu"), 7, " on cuda");
+  }
   constexpr std::int64_t kEdge = 4;  // elements shown at each end
   std::string text = type_text(t) + ":";
   const std::int64_t n = t.elements();
@@ -207,6 +243,12 @@ std::string to_string(const Tensor& t) {
 
 std::string describe(const char* name, const Tensor& t) {
   return std::string(name) + (t ? " (" + type_text(t) + ")" : std::string(" (empty tensor)"));
+}
+
+void check_same_device(const char* op, const char* a_name, const Tensor& a, const char* b_name, const Tensor& b) {
+  if (a.device() == b.device()) return;
+  raise_device(std::string("[") + op + "] " + describe(a_name, a) + " and " + describe(b_name, b) +
+               " are on two devices; expected one: move one of them with to()");
 }
 
 Array begin_write(const char* op, const Tensor& t) {
@@ -226,13 +268,14 @@ void check_same(const char* op, const Tensor& destination, const Tensor& source)
   if (!destination || !source || destination.dtype() != source.dtype() || !(destination.shape() == source.shape()))
     raise_shape(std::string("[") + op + "] " + describe("destination", destination) + " and " + describe("source", source) +
                 " differ; expected the same shape and type");
+  check_same_device(op, "destination", destination, "source", source);
 }
 }  // namespace
 
 void assign(const Tensor& destination, const Tensor& source) {
   check_same("assign", destination, source);
   const Array y = begin_write("assign", destination);
-  if (destination.bytes()) std::memmove(y.data, source.array().data, static_cast<std::size_t>(destination.bytes()));
+  detail::copy_bytes(y.data, destination.device(), source.array().data, source.device(), static_cast<std::size_t>(destination.bytes()));
 }
 
 void assign_window(const Tensor& destination, std::int64_t offset, const Tensor& rows) {
@@ -241,16 +284,17 @@ void assign_window(const Tensor& destination, std::int64_t offset, const Tensor&
   if (!fits || offset < 0 || offset + rows.size(0) > destination.size(0))
     raise_shape("[assign_window] " + describe("rows", rows) + " at row " + std::to_string(offset) + " do not fit into " +
                 describe("destination", destination));
+  check_same_device("assign_window", "destination", destination, "rows", rows);
   const Array y = begin_write("assign_window", destination);
   const std::int64_t row_bytes = destination.size(0) ? destination.bytes() / destination.size(0) : 0;
-  if (rows.bytes())
-    std::memmove(static_cast<char*>(y.data) + offset * row_bytes, rows.array().data, static_cast<std::size_t>(rows.bytes()));
+  detail::copy_bytes(static_cast<char*>(y.data) + offset * row_bytes, destination.device(), rows.array().data, rows.device(),
+                     static_cast<std::size_t>(rows.bytes()));
 }
 
 void lerp_(const Tensor& destination, const Tensor& source, double weight) {
   check_same("lerp_", destination, source);
   if (!is_floating(destination.dtype())) raise_dtype("[lerp_] " + describe("destination", destination) + "; expected f32 or f64");
-  cpu::lerp(begin_write("lerp_", destination), source.array(), weight);
+  GRADUS_RUN(destination.device(), lerp, begin_write("lerp_", destination), source.array(), weight);
 }
 
 }  // namespace gradus::inline v0

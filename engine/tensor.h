@@ -26,7 +26,8 @@ struct Storage {
   std::uint32_t version = 0;  // bumped by every write
   const char* writer = "";    // who wrote last
   void* data = nullptr;
-  std::size_t block_bytes = 0;       // of header and data together
+  std::size_t block_bytes = 0;  // of header and data together; on a device of the data alone, its header is on the host
+  Device device = Device::cpu;
   void (*release)(void*) = nullptr;  // borrowed memory: called with `context` at the end
   void* context = nullptr;
 };
@@ -79,12 +80,12 @@ class Tensor {
 
   /// Uninitialised memory; `zeros`, `full` and `from` are what programs use.
   static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
-  static Tensor zeros(const Shape& shape, DType dtype = DType::f32);
-  static Tensor ones(const Shape& shape, DType dtype = DType::f32);
-  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32);
-  static Tensor scalar(double value, DType dtype = DType::f32);
+  static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
+  static Tensor ones(const Shape& shape, DType dtype = DType::f32, Device device = Device::cpu);
+  static Tensor full(const Shape& shape, double value, DType dtype = DType::f32, Device device = Device::cpu);
+  static Tensor scalar(double value, DType dtype = DType::f32, Device device = Device::cpu);
   /// 0, 1, ..., n-1.
-  static Tensor arange(std::int64_t n, DType dtype = DType::i64);
+  static Tensor arange(std::int64_t n, DType dtype = DType::i64, Device device = Device::cpu);
   /// Copies `values`; without a shape, one axis. Throws ShapeError if the counts differ.
   template <class T> static Tensor from(std::initializer_list<T> values, const Shape& shape) {
     return from_memory(values.begin(), values.size(), shape, dtype_of<T>);
@@ -118,17 +119,22 @@ class Tensor {
     return {reinterpret_cast<const T*>(body_->data), static_cast<std::size_t>(elements())};
   }
   template <class T> std::span<const T> values() const&& = delete;  // the array may die with this handle: name the tensor, or to_vector()
+  /// A copy of the elements; from a device it waits.
   template <class T> std::vector<T> to_vector() const {
-    const auto v = values<T>();
+    const Tensor here = on_host();
+    const auto v = here.values<T>();
     return {v.begin(), v.end()};
   }
-  /// The only element, as a double. Throws ShapeError if there are more or none.
+  /// The only element, as a double; from a device it waits. Throws ShapeError if there are more or none.
   double item() const;
 
   /// The same array as a constant: on no tape, its history cut. This is the explicit way to stop a gradient.
   Tensor detach() const;
   /// A copy of the bytes as a constant.
   Tensor clone() const;
+  /// The same array on `device`, as a constant: this tensor's detach() if it is there already, otherwise a copy. To the host it waits.
+  /// Throws DeviceError if there is no such device.
+  Tensor to(Device device) const;
 
   ConstArray array() const { return {body_->data, &body_->shape, body_->dtype}; }
 
@@ -137,6 +143,7 @@ class Tensor {
   explicit Tensor(detail::Body* body) : body_(body) {}
   static Tensor from_memory(const void* values, std::size_t count, const Shape& shape, DType dtype);
   void check_readable(DType wanted) const;
+  Tensor on_host() const { return !body_ || device() == Device::cpu ? *this : to(Device::cpu); }
   void reset() {
     if (body_ && body_->refs.drop()) detail::destroy(body_);
     body_ = nullptr;
@@ -159,13 +166,16 @@ struct TensorAccess {
 using TensorList = Vec<Tensor>;
 
 Tensor empty_like(const Tensor& x);
-Tensor zeros_like(const Tensor& x);
+Tensor zeros_like(const Tensor& x);  // of x's shape, type and device
 Tensor ones_like(const Tensor& x);
 
 /// "f32[2, 3] on cpu: 1, 2, 3 ... 6": shape, type and the first and last elements.
 std::string to_string(const Tensor& t);
 /// "x (f32[2, 3] on cpu)": how error texts name an operand.
 std::string describe(const char* name, const Tensor& t);
+
+/// Throws DeviceError, naming the operands, unless both are on one device.
+void check_same_device(const char* op, const char* a_name, const Tensor& a, const char* b_name, const Tensor& b);
 
 // The writing functions. Each bumps the storage's version, so that a tape that saved the old values notices; each throws
 // GradientError if `destination` is live on a tape of this thread.

@@ -81,14 +81,15 @@ void require_ungrouped(const Conv2d& layer) {
 Tensor gather_elements(const Tensor& x, std::span<const std::int64_t> source, const Shape& shape) {
   GRADUS_ASSERT(static_cast<std::int64_t>(source.size()) == shape.elements());
   Tensor y = Tensor::zeros(shape, x.dtype());
+  const Tensor here = x.to(Device::cpu);  // growing is rare: it may wait
   const std::size_t bytes = size_of(x.dtype());
-  const char* from = static_cast<const char*>(x.array().data);
+  const char* from = static_cast<const char*>(here.array().data);
   char* to = static_cast<char*>(fresh(y).data);
   for (const std::int64_t element : source) {
     if (element >= 0) std::memcpy(to, from + static_cast<std::size_t>(element) * bytes, bytes);
     to += bytes;
   }
-  return y;
+  return y.to(x.device());
 }
 
 ParameterMap take_units(Parameter& parameter, int axis, std::span<const std::int64_t> units, std::span<const double> scale) {

@@ -57,22 +57,23 @@ struct CollectChildren final : Visitor {
   }
 };
 
-struct Convert final : Visitor {
-  explicit Convert(DType type) : dtype(type) {}
-  DType dtype;
-  std::vector<std::pair<std::uint64_t, Tensor>> done;  // shared parameters stay shared
-  void convert(detail::OwnedTensor& owned) {
+/// Other tensors in the place of a module's own; what was shared stays shared.
+template <class F> struct Replace final : Visitor {
+  explicit Replace(F make) : make_for(std::move(make)) {}
+  F make_for;  // a new tensor for an old one, or an empty one: leave it
+  std::vector<std::pair<std::uint64_t, Tensor>> done;
+  void replace(detail::OwnedTensor& owned) {
     const Tensor old = owned.tensor();
-    if (!old || !is_floating(old.dtype()) || old.dtype() == dtype) return;
+    if (!old) return;
     for (const auto& pair : done)
       if (pair.first == old.id()) return owned.replace(pair.second);
-    Tensor converted = Tensor::empty(old.shape(), dtype);
-    GRADUS_RUN(old.device(), cast, fresh(converted), old.array());
-    done.emplace_back(old.id(), converted);
-    owned.replace(converted);
+    const Tensor made = make_for(old);
+    if (!made) return;
+    done.emplace_back(old.id(), made);
+    owned.replace(made);
   }
-  void parameter(const char*, Parameter& p) override { convert(p); }
-  void buffer(const char*, Buffer& b) override { convert(b); }
+  void parameter(const char*, Parameter& p) override { replace(p); }
+  void buffer(const char*, Buffer& b) override { replace(b); }
 };
 
 struct Substitute final : Visitor {
@@ -131,7 +132,17 @@ std::vector<std::pair<std::string, ModuleRef>> children_of(const ModuleRef& modu
 
 void convert_module(const ModuleRef& module, DType dtype) {
   if (!is_floating(dtype)) raise_dtype(std::string("[to] ") + gradus::name_of(dtype) + " is not a type to compute in; expected f32 or f64");
-  Convert visitor(dtype);
+  Replace visitor([dtype](const Tensor& old) {
+    if (!is_floating(old.dtype()) || old.dtype() == dtype) return Tensor();
+    Tensor converted = Tensor::empty(old.shape(), dtype, old.device());
+    GRADUS_RUN(old.device(), cast, fresh(converted), old.array());
+    return converted;
+  });
+  module.visit(visitor);
+}
+
+void move_module(const ModuleRef& module, Device device) {
+  Replace visitor([device](const Tensor& old) { return old.device() == device ? Tensor() : old.to(device); });
   module.visit(visitor);
 }
 

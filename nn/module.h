@@ -29,8 +29,9 @@ template <class T> inline constexpr char type_tag = 0;  // its address names T w
 class ModuleRef {
  public:
   template <class M>
-    requires(!std::is_same_v<std::remove_const_t<M>, ModuleRef>)  // of a reference: a copy
-  explicit ModuleRef(M& module) : object_(&module), tag_(&detail::type_tag<M>), visit_([](void* m, Visitor& v) { static_cast<M*>(m)->visit(v); }) {}
+  requires(!std::is_same_v<std::remove_const_t<M>, ModuleRef>)  // of a reference: a copy
+      explicit ModuleRef(M& module)
+      : object_(&module), tag_(&detail::type_tag<M>), visit_([](void* m, Visitor& v) { static_cast<M*>(m)->visit(v); }) {}
   /// The module as a T, or null if it is something else.
   template <class T> T* as() const { return tag_ == &detail::type_tag<T> ? static_cast<T*>(object_) : nullptr; }
   void visit(Visitor& v) const { visit_(object_, v); }
@@ -81,6 +82,7 @@ TensorList parameters_of(const ModuleRef& module);
 NamedTensors named_tensors_of(const ModuleRef& module);  ///< parameters and buffers
 std::vector<std::pair<std::string, ModuleRef>> children_of(const ModuleRef& module);
 void convert_module(const ModuleRef& module, DType dtype);  ///< floating parameters and buffers; new ids
+void move_module(const ModuleRef& module, Device device);   ///< all parameters and buffers; new ids
 /// parameters -> values, in order (bind). Throws ShapeError, DTypeError or ValueError naming the parameter.
 void substitute_parameters(const ModuleRef& module, std::span<const Tensor> values);
 /// One line a parameter: name, type, shape, role; then the count.
@@ -94,6 +96,7 @@ template <class Self> struct ModuleOf {
   std::vector<std::pair<std::string, ModuleRef>> children() const { return children_of(ref()); }
   /// Changes the floating type of parameters and buffers in place; their ids change.
   void to(DType dtype) { convert_module(ref(), dtype); }
+  void to(Device device) { move_module(ref(), device); }
   std::string to_string() const { return describe_module(ref()); }
 
  private:

@@ -37,13 +37,13 @@ void remap_buffer(Buffer& buffer, const ParameterMap& map) {
 /// A grown parameter's mask; elements without ancestor move.
 void remap_mask(Buffer& mask, const ParameterMap& map) {
   if (!mask.tensor()) return;
-  Tensor grown = gather_elements(mask, map.source, map.shape);
+  Tensor grown = gather_elements(mask.tensor().to(Device::cpu), map.source, map.shape);
   with_floating(grown.dtype(), [&](auto zero) {
     auto* factors = fresh(grown).as<decltype(zero)>();
     for (std::size_t i = 0; i < map.source.size(); ++i)
       if (map.source[i] < 0) factors[i] = 1;
   });
-  mask = Buffer(grown);
+  mask = Buffer(grown.to(mask.tensor().device()));
 }
 
 ConstArray array_of(const Tensor& t) { return t ? t.array() : ConstArray(); }

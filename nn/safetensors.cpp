@@ -260,14 +260,20 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
   const Layout layout = lay_out(file);
   AtomicFile out(path);
   out.write(layout.head.data(), layout.head.size());
-  for (const Tensor* t : layout.order) out.write(t->array().data, static_cast<std::size_t>(t->bytes()));
+  for (const Tensor* t : layout.order) {
+    const Tensor here = t->to(Device::cpu);
+    out.write(here.array().data, static_cast<std::size_t>(here.bytes()));
+  }
   out.commit();
 }
 
 std::string to_safetensors(const TensorFile& file) {
   const Layout layout = lay_out(file);
   std::string bytes = layout.head;
-  for (const Tensor* t : layout.order) bytes.append(static_cast<const char*>(t->array().data), static_cast<std::size_t>(t->bytes()));
+  for (const Tensor* t : layout.order) {
+    const Tensor here = t->to(Device::cpu);
+    bytes.append(static_cast<const char*>(here.array().data), static_cast<std::size_t>(here.bytes()));
+  }
   return bytes;
 }
 

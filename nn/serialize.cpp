@@ -1,9 +1,9 @@
 #include <gradus/nn/serialize.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
+#include <gradus/engine/device_copy.h>
 #include <gradus/engine/record.h>
 #include <gradus/nn/checkpoint_reader.h>
 
@@ -26,18 +26,23 @@ class ModulePart final : public CheckpointPart {
     writes_.clear();
     for (const NamedTensor& t : named_tensors_of(module_)) {
       const Tensor& source = file.tensor_like(prefix_ + t.name, t.tensor.dtype(), t.tensor.shape());
-      writes_.push_back({begin_write("load", t.tensor).data, source});
+      writes_.push_back({begin_write("load", t.tensor).data, t.tensor.device(), source.to(t.tensor.device())});
     }
   }
   void commit() noexcept override {
-    for (const Write& w : writes_)
-      if (w.source.bytes()) std::memcpy(w.to, w.source.array().data, static_cast<std::size_t>(w.source.bytes()));
+    for (const Write& w : writes_) {
+      try {
+        copy_bytes(w.to, w.device, w.source.array().data, w.device, static_cast<std::size_t>(w.source.bytes()));
+      } catch (...) {  // a device that has failed: whoever uses it next is told
+      }
+    }
     writes_.clear();
   }
 
  private:
   struct Write {
     void* to;
+    Device device;
     Tensor source;
   };
   std::string prefix_;
@@ -90,6 +95,8 @@ void OptimizerPart::save(TensorFile& file) const {
                 "; add a model that has them all, or forget() those that are gone");
 }
 
+Tensor own_copy(const Tensor& t, Device device) { return device == t.device() ? t.clone() : t.to(device); }
+
 /// The state of one parameter, or nothing if the file has none.
 std::optional<OptimizerState> load_state(CheckpointReader& file, const std::string& prefix, const Optimizer& optimizer,
                                          const Tensor& parameter) {
@@ -99,10 +106,11 @@ std::optional<OptimizerState> load_state(CheckpointReader& file, const std::stri
   state.steps = file.tensor_like(prefix + "steps", DType::i64, {}).values<std::int64_t>()[0];
   for (int i = 0; i < optimizer.moments(); ++i) {
     const std::string name = prefix + optimizer.moment_name(i);
-    if (file.find_tensor(name)) state.moments[i] = Buffer(file.tensor_like(name, parameter.dtype(), parameter.shape()).clone());
+    if (file.find_tensor(name))
+      state.moments[i] = Buffer(own_copy(file.tensor_like(name, parameter.dtype(), parameter.shape()), parameter.device()));
   }
   if (file.find_tensor(prefix + "mask"))
-    state.mask = Buffer(file.tensor_like(prefix + "mask", parameter.dtype(), parameter.shape()).clone());
+    state.mask = Buffer(own_copy(file.tensor_like(prefix + "mask", parameter.dtype(), parameter.shape()), parameter.device()));
   return state;
 }
 
@@ -165,7 +173,7 @@ class TensorPart final : public CheckpointPart {
     const Tensor* t = file.find_tensor(name_);
     if (t && value_ && t->dtype() != value_.dtype())
       file.fail("tensor '" + name_ + "' is " + name_of(t->dtype()) + "; expected " + name_of(value_.dtype()));
-    loaded_ = t ? t->clone() : Tensor();
+    loaded_ = t ? own_copy(*t, value_ ? value_.device() : Device::cpu) : Tensor();
   }
   void commit() noexcept override { value_ = std::move(loaded_); }
 

@@ -14,7 +14,7 @@
 namespace gradus::inline v0 {
 
 double AttackResult::robust_accuracy() const {
-  const auto broken = success.values<bool>();
+  const std::vector<bool> broken = success.to_vector<bool>();
   std::int64_t standing = 0;
   for (const bool b : broken) standing += !b;
   return broken.empty() ? std::nan("") : static_cast<double>(standing) / static_cast<double>(broken.size());
@@ -26,7 +26,7 @@ Tensor attack_loss(const Tensor& logits, const Tensor& labels, AttackLoss loss) 
   if (loss == AttackLoss::cross_entropy) return cross_entropy(logits, labels, {.reduction = Reduction::none});
   // The inner maximum masks with -inf; multiplying with 0 would make a zero compete.
   const Tensor is_label = one_hot(labels, logits.size(1), DType::boolean);
-  const Tensor lowest = Tensor::full({}, -HUGE_VAL, logits.dtype());
+  const Tensor lowest = Tensor::full({}, -HUGE_VAL, logits.dtype(), logits.device());
   return max(where(is_label, lowest, logits), {1}) - max(where(is_label, logits, lowest), {1});
 }
 
@@ -59,6 +59,8 @@ void check_attack(const char* attack, const Tensor& x, const Tensor& labels, con
   for (const auto& [name, t] : {std::pair{"labels", &labels}, {"sample_ids", &sample_ids}})
     if (x.rank() < 1 || t->rank() != 1 || t->size(0) != x.size(0))
       raise_shape(std::string("[") + attack + "] " + describe(name, *t) + " for " + describe("x", x) + ": expected one per sample");
+  check_same_device(attack, "x", x, "labels", labels);
+  check_same_device(attack, "x", x, "sample_ids", sample_ids);
 }
 
 void note_probabilities(const Tensor& logits, std::vector<std::string>& notes) {

@@ -17,18 +17,21 @@ using detail::InputGradient;
 class Best {
  public:
   explicit Best(const Tensor& x)
-      : point_(x), loss_(Tensor::full({x.size(0)}, -HUGE_VAL, x.dtype())), broken_(Tensor::zeros({x.size(0)}, DType::boolean)) {}
+      : point_(x),
+        loss_(Tensor::full({x.size(0)}, -HUGE_VAL, x.dtype(), x.device())),
+        broken_(Tensor::zeros({x.size(0)}, DType::boolean, x.device())) {}
 
   /// An iterate, its logits and losses. The first misclassified one stays; before that, the one of largest loss.
   void offer(const Tensor& point, const Tensor& logits, const Tensor& loss, const Tensor& labels) {
     const Tensor breaks = detail::misclassified(logits, labels);
-    const Tensor better = where(broken_, Tensor::zeros({}, DType::boolean), where(breaks, Tensor::ones({}, DType::boolean), loss > loss_));
+    const Tensor no = Tensor::zeros({}, DType::boolean, loss.device()), yes = Tensor::ones({}, DType::boolean, loss.device());
+    const Tensor better = where(broken_, no, where(breaks, yes, loss > loss_));
     point_ = detail::choose_rows(better, point, point_);
     loss_ = where(better, loss, loss_);
     broken_ = where(broken_, broken_, breaks);
   }
   bool all_broken() const {
-    for (const bool b : broken_.values<bool>())
+    for (const bool b : broken_.to_vector<bool>())
       if (!b) return false;
     return true;
   }

@@ -77,15 +77,14 @@ Tensor ThreatBall::random_start(Key key, const Tensor& sample_ids) const {
 }
 
 Tensor ThreatBall::distance(const Tensor& moved) const {
-  Tensor d = Tensor::empty({x_.size(0)}, DType::f64);
+  Tensor d = Tensor::empty({x_.size(0)}, DType::f64, x_.device());
   if (threat_.norm == Norm::linf) GRADUS_RUN(x_.device(), linf_distance, fresh(d), moved.array(), x_.array());
   else GRADUS_RUN(x_.device(), l2_distance, fresh(d), moved.array(), x_.array());
   return d;
 }
 
 void ThreatBall::require_inside(const char* attack, const Tensor& moved) const {
-  const Tensor d = distance(moved);
-  const auto distances = d.values<double>();
+  const std::vector<double> distances = distance(moved).to_vector<double>();
   for (std::size_t i = 0; i < distances.size(); ++i)
     if (!(distances[i] <= threat_.eps * (1 + 1e-6)))
       raise_value(std::string("[") + attack + "] sample " + std::to_string(i) + " moved by " + std::to_string(distances[i]) +

@@ -22,6 +22,10 @@ Tensor sinusoid(const Tensor& x, double amplitude, double phase) {
 
 }  // namespace
 
+Task Task::to(Device device) const {
+  return {support_inputs.to(device), support_targets.to(device), query_inputs.to(device), query_targets.to(device)};
+}
+
 Task SinusoidTasks::sample(Key key, DType dtype) const {
   const Tensor u = uniform(fold(key, 0), {2}, 0, 1, DType::f64);
   const double amplitude = amplitude_low + (amplitude_high - amplitude_low) * u.values<double>()[0];

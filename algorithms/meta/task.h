@@ -13,6 +13,8 @@ namespace gradus::inline v0 {
 struct Task {
   Tensor support_inputs, support_targets;
   Tensor query_inputs, query_targets;
+  /// The same task on a device.
+  Task to(Device device) const;
 };
 
 /// The sinusoids of Finn et al. 2017 (MAML, section 5.1): y = A sin(x - phase).

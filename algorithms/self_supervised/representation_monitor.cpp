@@ -35,7 +35,7 @@ RepresentationStats representation_stats(const Tensor& u) {
   require_rank("representation_stats", "u", u, 2);
   if (u.size(0) < 2) raise_shape("[representation_stats] " + describe("u", u) + ": expected at least two rows");
   const NoGrad diagnostics;
-  const Tensor z = l2_normalize(cast(u.detach(), DType::f64), 1);
+  const Tensor z = l2_normalize(cast(u.to(Device::cpu), DType::f64), 1);
   const auto b = static_cast<double>(z.size(0)), d = static_cast<double>(z.size(1));
   const Tensor centre = mean(z, {0}), centred = z - centre;
   RepresentationStats stats;

@@ -72,7 +72,8 @@ Tensor augmented_view(const Tensor& images, const Tensor& sample_ids, Key key, c
   check_views(images, sample_ids, config);
   const NoGrad data;
   const std::int64_t n = images.size(0), height = images.size(2), width = images.size(3);
-  const Tensor draws = uniform(fold(key, 0), sample_ids, {n, kDraws}, 0, 1);
+  const Device device = images.device();
+  const Tensor draws = uniform(fold(key, 0), sample_ids.to(Device::cpu), {n, kDraws}, 0, 1);
   Tensor matrices = Tensor::empty({n, 2, 3}), gains = Tensor::empty({n, 1, 1, 1}), boxes = Tensor::empty({n, 4}, DType::i64);
   for (std::int64_t i = 0; i < n; ++i) {
     const SampleView view(draws.values<float>().subspan(static_cast<std::size_t>(i * kDraws), kDraws), config, height, width);
@@ -82,10 +83,10 @@ Tensor augmented_view(const Tensor& images, const Tensor& sample_ids, Key key, c
     box[0] = view.erase_y, box[1] = view.erase_x, box[2] = view.erase_y + config.erase, box[3] = view.erase_x + config.erase;
   }
   const bool moves = config.rotation != 0 || config.shift != 0 || config.scale_low != 1 || config.scale_high != 1;
-  Tensor view = moves ? affine_resample(images, matrices, 0) : images;
-  if (config.gain != 0) view = view * gains;
-  if (config.erase > 0) view = fill_rectangles(view, boxes, 0);
-  if (config.noise > 0) view = view + normal(fold(key, 1), sample_ids, images.shape(), 0, config.noise);
+  Tensor view = moves ? affine_resample(images, matrices.to(device), 0) : images;
+  if (config.gain != 0) view = view * gains.to(device);
+  if (config.erase > 0) view = fill_rectangles(view, boxes.to(device), 0);
+  if (config.noise > 0) view = view + normal(fold(key, 1), sample_ids.to(device), images.shape(), 0, config.noise);
   return view;
 }
 

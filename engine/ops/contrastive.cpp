@@ -56,7 +56,7 @@ ContrastiveSecondOrder run_second_order(const Entry& e, const ContrastiveOperand
   const auto out = [](Tensor& t) { return t ? fresh(t) : Array(); };
   const Contrastive arrays = x.arrays();
   const Device device = x.query.device();
-  const Scratch scratch(GRADUS_RUN(device, contrastive_double_backward_workspace_bytes, arrays));
+  const Scratch scratch(GRADUS_RUN(device, contrastive_double_backward_workspace_bytes, arrays), device);
   GRADUS_RUN(device, contrastive_double_backward, fresh(dd.dloss),
              {out(dd.operands.query), out(dd.operands.key), out(dd.operands.positive), out(dd.operands.temperature)},
              {optional(u.query), optional(u.key), optional(u.positive), optional(u.temperature)}, e.saved(kDloss).array(),
@@ -103,7 +103,7 @@ Grads contrastive_rule(const Entry& e, const Tensor& dloss) {
   const Contrastive arrays = x.arrays();
   const Device device = x.query.device();
   const Tensor &loss = e.saved(kLoss), &lse = e.saved(kLse);
-  const Scratch scratch(GRADUS_RUN(device, contrastive_backward_workspace_bytes, arrays));
+  const Scratch scratch(GRADUS_RUN(device, contrastive_backward_workspace_bytes, arrays), device);
   GRADUS_RUN(device, contrastive_backward, {list.array(at.query), list.array(at.key), list.array(at.positive), list.array(at.temperature)},
              dloss.array(), loss.array(), lse.array(), arrays, scratch.workspace());
   record_many(kBackward, {list.results, static_cast<std::size_t>(list.count)}, {dloss, x.query, x.key, x.positive, x.temperature},
@@ -118,7 +118,7 @@ Tensor losses(const ContrastiveOperands& x) {
   const Contrastive arrays = x.arrays();
   const Device device = x.query.device();
   Tensor loss = Tensor::empty({anchors_of(arrays)}, x.query.dtype(), device), lse = empty_like(loss);
-  const Scratch scratch(GRADUS_RUN(device, contrastive_workspace_bytes, arrays));
+  const Scratch scratch(GRADUS_RUN(device, contrastive_workspace_bytes, arrays), device);
   GRADUS_RUN(device, contrastive, fresh(loss), fresh(lse), arrays, scratch.workspace());
   return record(kContrastive, loss, {x.query, x.key, x.positive, x.temperature},
                 {x.query, x.key, x.temperature, x.positive, x.mask, loss, lse}, x.form);
@@ -168,9 +168,11 @@ void check_negatives(const char* op, bool any, const char* name, const Tensor& x
 void check_mask(const char* op, const ContrastiveOperands& x) {
   if (!x.mask) return;
   require_dtype(op, "mask", x.mask, DType::boolean);
+  check_same_device(op, "query", x.query, "mask", x.mask);
   const Shape expected{x.query.size(0), x.key.size(0)};
   if (!(x.mask.shape() == expected)) raise_shape(tag(op) + describe("mask", x.mask) + ": expected " + to_string(expected));
-  const std::int64_t anchor = GRADUS_RUN(x.query.device(), unreachable_positive, x.arrays());
+  if (x.query.device() != Device::cpu) return;  // to ask would be to wait: there such a loss is infinite
+  const std::int64_t anchor = cpu::unreachable_positive(x.arrays());
   if (anchor < 0) return;
   const bool column = anchor >= expected[0];
   raise_value(tag(op) + "the mask forbids the positive of " + (column ? "key " : "query ") +
@@ -181,7 +183,7 @@ void check_mask(const char* op, const ContrastiveOperands& x) {
 /// A temperature that is a number, of the type of x.
 Tensor temperature_like(const char* op, const char* name, const Tensor& x, double temperature) {
   require_floating(op, name, x);
-  return Tensor::scalar(temperature, x.dtype());
+  return Tensor::scalar(temperature, x.dtype(), x.device());
 }
 
 }  // namespace
@@ -193,6 +195,7 @@ Tensor info_nce(const Tensor& query, const Tensor& key, const Tensor& positive_i
   check_beside_query(op, query, "key", key);
   check_temperature(op, "query", query, temperature);
   require_rank(op, "positive_index", positive_index, 1);
+  check_same_device(op, "query", query, "positive_index", positive_index);
   require_indices(op, "positive_index", positive_index, key.size(0));
   check_same_rows(op, query, "positive_index", positive_index);
   check_negatives(op, query.size(0) == 0 || key.size(0) > 1, "key", key);

@@ -17,27 +17,27 @@ struct Pairs {
   Tensor allowed, positive;
 };
 
-Tensor identity(std::int64_t n, DType dtype) { return one_hot(Tensor::arange(n), n, dtype); }
+Tensor identity(std::int64_t n, const Tensor& like) { return one_hot(Tensor::arange(n, DType::i64, like.device()), n, like.dtype()); }
 
 /// (i + N) mod 2N
-Tensor other_view(std::int64_t rows) {
+Tensor other_view(std::int64_t rows, Device device) {
   std::vector<std::int64_t> index;
   for (std::int64_t i = 0; i < rows; ++i) index.push_back((i + rows / 2) % rows);
-  return Tensor::from(index, {rows});
+  return Tensor::from(index, {rows}).to(device);
 }
 
 Pairs pairs_of(const ContrastiveOperands& x) {
   const std::int64_t rows = x.query.size(0), columns = x.key.size(0);
   const DType dtype = x.query.dtype();
-  const Tensor allowed = x.mask ? cast(x.mask, dtype) : Tensor::ones({rows, columns}, dtype);
+  const Tensor allowed = x.mask ? cast(x.mask, dtype) : Tensor::ones({rows, columns}, dtype, x.query.device());
   switch (x.form) {
     case ContrastiveForm::key_set: return {allowed, one_hot(x.positive, columns, dtype) * allowed};
-    case ContrastiveForm::symmetric: return {allowed, identity(rows, dtype) * allowed};
-    case ContrastiveForm::nt_xent: return {1 - identity(rows, dtype), one_hot(other_view(rows), rows, dtype)};
+    case ContrastiveForm::symmetric: return {allowed, identity(rows, x.query) * allowed};
+    case ContrastiveForm::nt_xent: return {1 - identity(rows, x.query), one_hot(other_view(rows, x.query.device()), rows, dtype)};
     case ContrastiveForm::queue: break;
   }
-  const Tensor own = identity(rows, dtype);  // the positives are further columns
-  return {concat({allowed, own}, 1), concat({Tensor::zeros({rows, columns}, dtype), own}, 1)};
+  const Tensor own = identity(rows, x.query);  // the positives are further columns
+  return {concat({allowed, own}, 1), concat({zeros_like(allowed), own}, 1)};
 }
 
 /// Softmax over what is allowed; 0 elsewhere, also where nothing is.

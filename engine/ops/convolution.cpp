@@ -85,21 +85,21 @@ constexpr Op kWeightGrad{"conv2d_weight_grad", weight_grad_rule};
 
 Tensor run_conv(const Tensor& x, const Tensor& w, const Tensor& bias, const Conv2dShape& c) {
   Tensor y = Tensor::empty(output_of(c), x.dtype(), x.device());
-  const Scratch scratch(GRADUS_RUN(x.device(), conv2d_workspace_bytes, x.dtype(), c));
+  const Scratch scratch(GRADUS_RUN(x.device(), conv2d_workspace_bytes, x.dtype(), c), x.device());
   GRADUS_RUN(x.device(), conv2d, fresh(y), x.array(), w.array(), bias ? bias.array() : ConstArray(), c, scratch.workspace());
   return record(kConv, std::move(y), {x, w, bias}, {for_input(1, x), for_input(0, w)}, c);
 }
 
 Tensor run_input_grad(const Tensor& dy, const Tensor& w, const Conv2dShape& c) {
   Tensor dx = Tensor::empty(input_of(c), dy.dtype(), dy.device());
-  const Scratch scratch(GRADUS_RUN(dy.device(), conv2d_input_grad_workspace_bytes, dy.dtype(), c));
+  const Scratch scratch(GRADUS_RUN(dy.device(), conv2d_input_grad_workspace_bytes, dy.dtype(), c), dy.device());
   GRADUS_RUN(dy.device(), conv2d_input_grad, fresh(dx), dy.array(), w.array(), c, scratch.workspace());
   return record(kInputGrad, std::move(dx), {dy, w}, {for_input(1, dy), for_input(0, w)}, c);
 }
 
 Tensor run_weight_grad(const Tensor& x, const Tensor& dy, const Conv2dShape& c) {
   Tensor dw = Tensor::empty(weight_of(c), x.dtype(), x.device());
-  const Scratch scratch(GRADUS_RUN(x.device(), conv2d_weight_grad_workspace_bytes, x.dtype(), c));
+  const Scratch scratch(GRADUS_RUN(x.device(), conv2d_weight_grad_workspace_bytes, x.dtype(), c), x.device());
   GRADUS_RUN(x.device(), conv2d_weight_grad, fresh(dw), x.array(), dy.array(), c, scratch.workspace());
   return record(kWeightGrad, std::move(dw), {x, dy}, {for_input(1, x), for_input(0, dy)}, c);
 }

@@ -54,8 +54,7 @@ constexpr Op kWhere{"where", where_rule};
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   require_dtype("where", "condition", condition, DType::boolean);
   require_same_dtype("where", "a", a, "b", b);
-  if (condition.device() != a.device())
-    raise_device("[where] " + describe("condition", condition) + " and " + describe("a", a) + ": expected the same device");
+  check_same_device("where", "condition", condition, "a", a);
   const Shape shape = broadcast_shape("where", condition.shape(), broadcast_shape("where", a.shape(), b.shape()));
   Tensor y = Tensor::empty(shape, a.dtype(), a.device());
   GRADUS_RUN(a.device(), where, fresh(y), condition.array(), a.array(), b.array());

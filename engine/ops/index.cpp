@@ -23,9 +23,7 @@ std::string position_in(const Shape& shape, std::int64_t flat) {
   return text;
 }
 
-void require_device(const char* op, const Tensor& x, const Tensor& index) {
-  if (index.device() != x.device()) raise_device(tag(op) + describe("x", x) + " and " + describe("index", index) + " are on two devices");
-}
+void require_device(const char* op, const Tensor& x, const Tensor& index) { check_same_device(op, "x", x, "index", index); }
 
 /// An op of this file in its rule: the axis, and the index as saved tensor 0.
 struct Along {
@@ -36,11 +34,13 @@ struct Along {
 
 void require_indices(const char* op, const char* name, const Tensor& index, std::int64_t bound) {
   require_dtype(op, name, index, DType::i64);
-  const std::int64_t flat = GRADUS_RUN(index.device(), first_out_of_range, index.array(), bound);
+#if defined(GRADUS_CUDA)
+  if (index.device() == Device::cuda) return cuda::note_out_of_range(index.array(), bound, op);  // found later, by whoever waits
+#endif
+  const std::int64_t flat = cpu::first_out_of_range(index.array(), bound);
   if (flat < 0) return;
-  const std::string value =
-      index.device() == Device::cpu ? std::to_string(index.values<std::int64_t>()[static_cast<std::size_t>(flat)]) : "out of range";
-  raise_index(tag(op) + name + "[" + position_in(index.shape(), flat) + "] is " + value + ": expected 0 <= " + name + " < " +
+  raise_index(tag(op) + name + "[" + position_in(index.shape(), flat) + "] is " +
+              std::to_string(index.values<std::int64_t>()[static_cast<std::size_t>(flat)]) + ": expected 0 <= " + name + " < " +
               std::to_string(bound));
 }
 

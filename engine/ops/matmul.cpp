@@ -33,7 +33,7 @@ Gemm plain(const Matrix& a, const Matrix& b, const MatmulOptions& o) {
 void run(const Gemm& g, Tensor& y, const Tensor& a, const Tensor& b, const Tensor& bias, std::int64_t y_at, std::int64_t a_at,
          std::int64_t b_at) {
   const auto size = static_cast<std::int64_t>(size_of(y.dtype()));
-  const Scratch scratch(GRADUS_RUN(y.device(), gemm_workspace_bytes, y.dtype(), g));
+  const Scratch scratch(GRADUS_RUN(y.device(), gemm_workspace_bytes, y.dtype(), g), y.device());
   GRADUS_RUN(y.device(), gemm, y.dtype(), g, static_cast<char*>(fresh(y).data) + y_at * size,
              static_cast<const char*>(a.array().data) + a_at * size, static_cast<const char*>(b.array().data) + b_at * size,
              bias ? bias.array().data : nullptr, scratch.workspace());

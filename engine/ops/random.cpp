@@ -91,7 +91,7 @@ Tensor bernoulli(Key key, const Tensor& row_ids, const Shape& shape, double p) {
 Tensor permutation(Key key, std::int64_t n, Device device) {
   if (n < 0 || n > std::int64_t{1} << 32) raise_value("[permutation] n is " + std::to_string(n) + "; expected 0 <= n <= 2^32");
   Tensor y = Tensor::empty({n}, DType::i64, device);
-  const Scratch scratch(GRADUS_RUN(device, permutation_workspace_bytes, n));
+  const Scratch scratch(GRADUS_RUN(device, permutation_workspace_bytes, n), device);
   GRADUS_RUN(device, permutation, fresh(y), key, scratch.workspace());
   return y;
 }
@@ -111,6 +111,7 @@ constexpr Op kDropout{"dropout", dropout_rule};
 
 /// `row_ids` may be empty.
 Tensor dropped(const Tensor& x, Dropped d, const Tensor& row_ids) {
+  if (row_ids) check_same_device("dropout", "x", x, "row_ids", row_ids);
   Tensor y = Tensor::empty(x.shape(), x.dtype(), x.device());
   GRADUS_RUN(x.device(), dropout, fresh(y), x.array(), d.key, row_ids ? row_ids.array() : ConstArray(), d.p);
   return record(kDropout, std::move(y), {x}, {row_ids}, d);

@@ -101,6 +101,7 @@ void check_cross_entropy(const Tensor& logits, const Tensor& targets, const Cros
     if (!(targets.shape() == Shape{n}))
       raise_shape("[cross_entropy] " + describe("targets", targets) + " for " + describe("logits", logits) + ": expected [" +
                   std::to_string(n) + "]");
+    check_same_device("cross_entropy", "logits", logits, "targets", targets);
     require_indices("cross_entropy", "targets", targets, k);
   } else {
     require_same_dtype("cross_entropy", "logits", logits, "targets", targets);

@@ -42,6 +42,13 @@ template <class T> void project_sample(T* y, const T* x, const T* moved, std::in
   for (std::int64_t i = 0; i < n; ++i) y[i] = along(x[i], moved[i], inside, low, high);
 }
 
+constexpr std::int64_t kStepChunk = 1 << 15;  // elements that a thread takes at a time
+
+/// As the elementwise kernels: zero and NaN as they are; NaN in either operand gives NaN, of equals the second.
+template <class T> T sign(T x) { return x < 0 || x > 0 ? std::copysign(T(1), x) : x; }
+template <class T> T larger(T a, T b) { return a > b || a != a ? a : b; }
+template <class T> T smaller(T a, T b) { return a < b || a != a ? a : b; }
+
 template <class F> void distances(Array distance, ConstArray a, ConstArray b, F combine) {
   with_floating(a.dtype, [&](auto zero) {
     using T = decltype(zero);
@@ -75,6 +82,21 @@ void l2_project(Array y, ConstArray x, ConstArray moved, double eps, double low,
     using T = decltype(zero);
     for_rows(*x.shape, [&](std::int64_t, std::int64_t first, std::int64_t width) {
       project_sample(y.as<T>() + first, x.as<T>() + first, moved.as<T>() + first, width, eps, low, high);
+    });
+  });
+}
+
+void pgd_linf_step(Array x_next, ConstArray x_now, ConstArray gradient, ConstArray lower, ConstArray upper, double step) {
+  with_floating(x_now.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    T* const y = x_next.as<T>();
+    const T *const x = x_now.as<T>(), *const g = gradient.as<T>(), *const l = lower.as<T>(), *const u = upper.as<T>();
+    const T s = static_cast<T>(step);
+    const std::int64_t n = x_now.elements();
+    parallel_for((n + kStepChunk - 1) / kStepChunk, [&](std::int64_t chunk) {
+      // step sign(g) is exact, so it does not matter whether add_scaled rounds it.
+      for (std::int64_t i = chunk * kStepChunk; i < n && i < (chunk + 1) * kStepChunk; ++i)
+        y[i] = smaller(larger(x[i] + s * sign(g[i]), l[i]), u[i]);
     });
   });
 }

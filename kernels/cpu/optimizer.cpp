@@ -26,8 +26,12 @@ template <class T, class F> GRADUS_INLINE void for_each_packet(std::int64_t n, c
 }
 
 template <class T, bool kMasked, class A> GRADUS_INLINE void take_step(const A& access, T* p, Vec<T> old, Vec<T> step, const T* mask) {
-  if constexpr (kMasked) step = step * access.load(mask);
-  access.store(old - step, p);
+  if constexpr (kMasked) {
+    const Vec<T> share = access.load(mask);
+    access.store(select(share == Vec<T>(T(0)), old, old - step * share), p);  // 0 times an infinite step would be NaN
+  } else {
+    access.store(old - step, p);
+  }
 }
 
 template <class T, bool kMasked> void sgd_loop(std::int64_t n, T* p, const T* g, const T* mask, const SgdStep& s) {
@@ -83,6 +87,13 @@ void adam_piece(std::int64_t n, void* parameter, void* m, void* v, const void* g
   else adam_loop<T, false>(n, p, first, second, g, p, s);
 }
 
+template <class T> void ema_piece(std::int64_t n, void* target, const void* source, double decay) {
+  const Vec<T> kept = T(decay), taken = T(1 - decay);
+  map_range(
+      0, n, static_cast<T*>(target), [&](Vec<T> t, Vec<T> s) { return fma(kept, t, taken * s); }, static_cast<T*>(target),
+      static_cast<const T*>(source));
+}
+
 /// The sum of squares of n elements, n at most kNormBlock, in four chains of f64 packets.
 constexpr std::int64_t kNormBlock = 1024;
 template <class T> GRADUS_INLINE double norm_of_block(std::int64_t n, const T* x) {
@@ -109,8 +120,8 @@ template <class T> double squared_norm_piece(std::int64_t n, const void* x) {
 }  // namespace
 
 const OptimizerTable optimizer_table = {{
-    {sgd_piece<float>, adam_piece<float>, squared_norm_piece<float>},
-    {sgd_piece<double>, adam_piece<double>, squared_norm_piece<double>},
+    {sgd_piece<float>, adam_piece<float>, ema_piece<float>, squared_norm_piece<float>},
+    {sgd_piece<double>, adam_piece<double>, ema_piece<double>, squared_norm_piece<double>},
 }};
 
 }  // namespace gradus::inline v0::cpu::GRADUS_ISA

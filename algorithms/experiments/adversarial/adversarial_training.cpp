@@ -24,13 +24,13 @@ void run_adversarial_training(Run& run) {
   const DigitsData data = adversarial_digits(run, setting);
   const Key key{run.seed(), 0};
 
-  Module model = digits_mlp(run.seed());
+  Module model = digits_mlp(run);
   Adam optimizer({.learning_rate = setting.learning_rate});
   Loader loader(data.train, {.batch_size = setting.batch}, run.seed());
   AdversarialTrainingConfig training = training_config(Training::pgd, setting, config.attack_steps);
   training.clean_weight = config.clean_weight;
   const std::int64_t per_epoch = loader.batches_per_epoch();
-  const Batch first = data.train.take(setting.batch).all();
+  const Batch first = data.train.take(setting.batch).all().to(run.device());
   show_tape(run, model, first.inputs, first.labels);
   const auto state = [&](Checkpoint& c) {
     c("model", model);
@@ -41,7 +41,7 @@ void run_adversarial_training(Run& run) {
   quick_look.steps = 20, quick_look.restarts = 1;
   for (const std::int64_t step : run.steps(setting.epochs * per_epoch, state)) {
     const Key step_key = fold(fold(key, 1), static_cast<std::uint64_t>(step));
-    const double loss = adversarial_training_step(model, optimizer, loader.next(), training, step_key);
+    const double loss = adversarial_training_step(model, optimizer, loader.next().to(run.device()), training, step_key);
     run.count_samples(setting.batch);
     if ((step + 1) % per_epoch != 0) continue;
     const RobustAccuracy r = robust_accuracy(model, data.test, quick_look, fold(key, 2));

@@ -26,12 +26,14 @@ DigitsData adversarial_digits(Run& run, const DigitsSetting& setting) {
   const std::int64_t train = set.size() - 400;
   run.data({.name = set.name, .train = train, .test = setting.test_points, .origin = set.origin, .sha256 = set.sha256});
   const Split split = set.split(train, run.seed());
-  return {split.train, split.test.take(setting.test_points).all()};
+  return {split.train, split.test.take(setting.test_points).all().to(run.device())};
 }
 
-Module digits_mlp(std::uint64_t seed) {
-  Generator rng(seed);
-  return Mlp({64, 128, 128, 10}, rng);
+Module digits_mlp(const Run& run) {
+  Generator rng(run.seed());
+  Module model = Mlp({64, 128, 128, 10}, rng);
+  model.to(run.device());
+  return model;
 }
 
 AdversarialTrainingConfig training_config(Training training, const DigitsSetting& setting, int steps) {
@@ -62,13 +64,14 @@ void show_tape(Run& run, const Module& model, const Tensor& inputs, const Tensor
 
 Module train_control(Run& run, Training training, const DigitsData& data, const DigitsSetting& setting, int steps) {
   const char* const names[] = {"natural control", "FGSM-trained control", "PGD-trained control"};
-  Module model = digits_mlp(run.seed());
+  Module model = digits_mlp(run);
   Adam optimizer({.learning_rate = setting.learning_rate});
   Loader loader(data.train, {.batch_size = setting.batch}, run.seed());
   const AdversarialTrainingConfig config = training_config(training, setting, steps);
   const std::int64_t total = setting.epochs * loader.batches_per_epoch();
   for (std::int64_t step = 0; step < total; ++step) {
-    training_step(training, model, optimizer, loader.next(), config, fold(Key{run.seed(), 7}, static_cast<std::uint64_t>(step)));
+    training_step(training, model, optimizer, loader.next().to(run.device()), config,
+                  fold(Key{run.seed(), 7}, static_cast<std::uint64_t>(step)));
     if (step % 20 == 0) run.progress(step, total, names[static_cast<int>(training)]);
   }
   return model;

@@ -27,7 +27,7 @@ struct DigitsData {
 DigitsData adversarial_digits(Run& run, const DigitsSetting& setting);
 
 /// 64-128-128-10, ReLU.
-Module digits_mlp(std::uint64_t seed);
+Module digits_mlp(const Run& run);
 
 /// How a classifier is trained. Steps of attack.steps = 0 train naturally.
 enum class Training { natural, fgsm, pgd };

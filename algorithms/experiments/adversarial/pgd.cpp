@@ -33,10 +33,10 @@ void run_pgd(Run& run) {
   const DigitsData data = adversarial_digits(run, setting);
   const Key key{run.seed(), 0};
 
-  Module model = digits_mlp(run.seed());
+  Module model = digits_mlp(run);
   Adam optimizer({.learning_rate = setting.learning_rate});
   Loader loader(data.train, {.batch_size = setting.batch}, run.seed());
-  const Batch first = data.train.take(setting.batch).all();
+  const Batch first = data.train.take(setting.batch).all().to(run.device());
   show_tape(run, model, first.inputs, first.labels);
   const auto state = [&](Checkpoint& c) {
     c("model", model);
@@ -44,8 +44,8 @@ void run_pgd(Run& run) {
     c("loader", loader);
   };
   for (const std::int64_t step : run.steps(setting.epochs * loader.batches_per_epoch(), state)) {
-    const double loss =
-        training_step(Training::natural, model, optimizer, loader.next(), {}, fold(fold(key, 1), static_cast<std::uint64_t>(step)));
+    const double loss = training_step(Training::natural, model, optimizer, loader.next().to(run.device()), {},
+                                      fold(fold(key, 1), static_cast<std::uint64_t>(step)));
     run.log(step, {{"loss", loss}});
     run.count_samples(setting.batch);
   }

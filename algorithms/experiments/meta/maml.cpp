@@ -34,7 +34,8 @@ void run_maml(Run& run) {
   MamlExperiment config;
   if (run.quick()) config.setting.meta_steps = 300, config.setting.test_tasks = 50;
   run.configure(config);
-  Module model = sinusoid_model(run.seed());
+  config.setting.device = run.device();
+  Module model = sinusoid_model(run);
   Adam optimizer({.learning_rate = config.setting.outer_lr});
   const Key key{run.seed(), 0}, task_key = fold(key, 1), draw_key = fold(key, 3);
   show_tape(run, model, meta_batch(config.setting, task_key, 0)[0], config.maml);

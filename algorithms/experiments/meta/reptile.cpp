@@ -23,7 +23,8 @@ void run_reptile(Run& run) {
   ReptileExperiment config;
   if (run.quick()) config.setting.meta_steps = 600, config.setting.test_tasks = 50;
   run.configure(config);
-  Module model = sinusoid_model(run.seed());
+  config.setting.device = run.device();
+  Module model = sinusoid_model(run);
   const Key key{run.seed(), 0}, task_key = fold(key, 1), draw_key = fold(key, 3);
   const auto total = static_cast<double>(config.setting.meta_steps);
   SinusoidExperiment test = config.setting;

@@ -51,9 +51,11 @@ void SinusoidExperiment::visit(FieldVisitor& v) {
   v.field("test_lr", test_lr, "step size of adaptation at test time", "0.01");
 }
 
-Module sinusoid_model(std::uint64_t seed) {
-  Generator rng(seed);
-  return Mlp({1, 40, 40, 1}, rng);
+Module sinusoid_model(const Run& run) {
+  Generator rng(run.seed());
+  Module model = Mlp({1, 40, 40, 1}, rng);
+  model.to(run.device());
+  return model;
 }
 
 Tensor mse_loss(const Tensor& output, const Tensor& target) { return mse(output, target); }
@@ -63,14 +65,15 @@ std::vector<Task> fixed_test_tasks(const SinusoidExperiment& config) {
   source.query = config.test_queries;
   std::vector<Task> tasks;
   for (std::int64_t i = 0; i < config.test_tasks; ++i)
-    tasks.push_back(source.sample(fold(Key{kTestSeed, 0}, static_cast<std::uint64_t>(i))));
+    tasks.push_back(source.sample(fold(Key{kTestSeed, 0}, static_cast<std::uint64_t>(i))).to(config.device));
   return tasks;
 }
 
 std::vector<Task> meta_batch(const SinusoidExperiment& config, Key key, std::int64_t step) {
   std::vector<Task> tasks;
   const Key step_key = fold(key, static_cast<std::uint64_t>(step));
-  for (std::int64_t i = 0; i < config.meta_batch; ++i) tasks.push_back(config.tasks.sample(fold(step_key, static_cast<std::uint64_t>(i))));
+  for (std::int64_t i = 0; i < config.meta_batch; ++i)
+    tasks.push_back(config.tasks.sample(fold(step_key, static_cast<std::uint64_t>(i))).to(config.device));
   return tasks;
 }
 
@@ -94,7 +97,7 @@ void show_task_tape(Run& run, const Module& model, const Task& task) {
 }
 
 AdaptationCurve joint_baseline(Run& run, const SinusoidExperiment& config) {
-  Module model = sinusoid_model(run.seed());
+  Module model = sinusoid_model(run);
   Adam optimizer({.learning_rate = config.outer_lr});
   const Key key = fold(Key{run.seed(), 0}, 2);
   for (std::int64_t step = 0; step < config.meta_steps; ++step) {

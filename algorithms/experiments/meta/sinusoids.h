@@ -17,12 +17,13 @@ struct SinusoidExperiment {
   double outer_lr = 1e-3;
   std::int64_t test_tasks = 600, test_queries = 100;
   double test_lr = 0.01;
+  Device device = Device::cpu;  // of models and tasks: the run's, not a field
 
   void visit(FieldVisitor& v);
 };
 
 /// 1-40-40-1, ReLU (Finn et al. 2017, section 5.1).
-Module sinusoid_model(std::uint64_t seed);
+Module sinusoid_model(const Run& run);
 Tensor mse_loss(const Tensor& output, const Tensor& target);
 std::vector<Task> fixed_test_tasks(const SinusoidExperiment& config);
 std::vector<Task> meta_batch(const SinusoidExperiment& config, Key key, std::int64_t step);

@@ -45,6 +45,7 @@ struct Run::Parts {
     record.experiment = experiment;
     record.family = family;
     record.seed = options.seed;
+    record.device = gradus::name_of(options.device);
     record.threads = options.threads;
     record.quick = options.quick;
     record.version = version();
@@ -184,6 +185,7 @@ Run::~Run() = default;
 
 std::uint64_t Run::seed() const { return parts_->options.seed; }
 int Run::threads() const { return parts_->options.threads; }
+Device Run::device() const { return parts_->options.device; }
 bool Run::quick() const { return parts_->options.quick; }
 const std::string& Run::data_dir() const { return parts_->options.data_dir; }
 

@@ -30,6 +30,7 @@
 #include <vector>
 
 #include <gradus/algorithms/experiments/program/record.h>
+#include <gradus/kernels/array.h>
 #include <gradus/nn/config.h>
 
 namespace gradus::inline v0 {
@@ -47,6 +48,7 @@ using State = std::function<void(Checkpoint&)>;
 /// Options of one run, as the command line gives them.
 struct RunOptions {
   std::uint64_t seed = 1;
+  Device device = Device::cpu;
   int threads = 1;
   bool quick = false;
   std::string data_dir;
@@ -99,6 +101,8 @@ class Run {
 
   std::uint64_t seed() const;
   int threads() const;
+  /// Where models and batches belong: `model.to(run.device())`.
+  Device device() const;
   /// The same algorithm at a size that ends in seconds.
   bool quick() const;
   /// Where fetched data is.

@@ -50,8 +50,9 @@ Probes probe(const Tensor& train, const Tensor& train_labels, const Tensor& test
           few_label_probe(train, train_labels, test, test_labels, 5, 10, fold(key, 5))};
 }
 
-Probes probe_encoder(const Module& encoder, const Split& data, Key key) {
-  return probe(encode(encoder, data.train.inputs), data.train.labels, encode(encoder, data.test.inputs), data.test.labels, key);
+Probes probe_encoder(const Module& encoder, const Split& data, Key key, Device device) {
+  const auto features = [&](const Tensor& images) { return encode(encoder, images.to(device)).to(Device::cpu); };
+  return probe(features(data.train.inputs), data.train.labels, features(data.test.inputs), data.test.labels, key);
 }
 
 Probes probe_pixels(const Split& data, Key key) {
@@ -120,7 +121,8 @@ void run_simclr(Run& run) {
   Generator rng(run.seed());
   const ConvEncoder encoder(1, rng);
   Simclr model(encoder, encoder.features(), config.simclr, rng);
-  const Probes pixels = probe_pixels(data, probe_key), random_encoder = probe_encoder(model.encoder, data, probe_key);
+  model.to(run.device());
+  const Probes pixels = probe_pixels(data, probe_key), random_encoder = probe_encoder(model.encoder, data, probe_key, run.device());
   Loader loader(data.train, {.batch_size = config.batch}, run.seed());
   const std::int64_t per_epoch = loader.batches_per_epoch(), steps = config.epochs * per_epoch;
   AdamW optimizer({.learning_rate = Schedule::warmup_cosine(config.learning_rate, std::min(config.warmup_steps, steps / 2), steps),
@@ -134,8 +136,9 @@ void run_simclr(Run& run) {
   for (const std::int64_t step : run.steps(steps, state)) {
     const Batch batch = loader.next();
     const Key epoch_key = fold(view_key, static_cast<std::uint64_t>(step / per_epoch));
-    const Tensor a = augmented_view(batch.inputs, batch.sample_ids, fold(epoch_key, 0), views);
-    const Tensor b = augmented_view(batch.inputs, batch.sample_ids, fold(epoch_key, 1), views);
+    const Tensor images = batch.inputs.to(run.device());
+    const Tensor a = augmented_view(images, batch.sample_ids, fold(epoch_key, 0), views);
+    const Tensor b = augmented_view(images, batch.sample_ids, fold(epoch_key, 1), views);
     if (step == 0) show_tape(run, model, a, b, pass_key);
     const SimclrLoss loss = simclr_step(model, optimizer, a, b, fold(pass_key, static_cast<std::uint64_t>(step)));
     const ContrastiveStats s = contrastive_stats(loss);
@@ -149,7 +152,7 @@ void run_simclr(Run& run) {
     run.count_samples(config.batch);
   }
 
-  const Probes trained = probe_encoder(model.encoder, data, probe_key);
+  const Probes trained = probe_encoder(model.encoder, data, probe_key, run.device());
   run.metric("knn", trained.knn);
   run.metric("linear", trained.linear);
   run.metric("fs1", trained.fs1);

@@ -1,0 +1,4 @@
+// The device as the kernels of this folder see it.
+#pragma once
+
+#include <gradus/kernels/device.h>

@@ -1,0 +1,401 @@
+// The kernels of every reduction (states.cuh), over any set of axes.
+//
+//   rows     x[.., i] with the innermost axes reduced away: an output is a line of W neighbouring elements, or several such runs
+//     short  W <= 1024: 2 to 32 lanes a line, one kernel
+//     long   256 threads a line, or a part of one; the parts of a line are joined by a second kernel
+//   columns  the innermost axes kept: neighbouring threads own neighbouring columns, and walk down the rows
+// How a line is cut (parts, loads, lanes) follows from its own extents alone, never from the number of lines nor from an address: so the
+// bits of an output depend on its elements only. x is read once: 4 bytes an f32 element; partial results add at most 2 %.
+#pragma once
+
+#include <gradus/kernels/cuda/partials.cuh>
+#include <gradus/kernels/cuda/states.cuh>
+#include <gradus/kernels/cuda/walk.cuh>
+
+namespace gradus::inline v0::cuda {
+
+inline constexpr int kReduceThreads = 256;
+inline constexpr int kShortLine = 1024;                                       // elements that a warp reduces alone: 32 a lane
+template <class I> inline constexpr int kShortLoad = sizeof(I) == 4 ? 8 : 1;  // of them, elements that a lane loads at a time
+template <class I> inline constexpr int kLoad = sizeof(I) == 4 ? 16 : 1;      // and a thread of a long line; beyond 2^31: short code
+inline constexpr int kMinPart = 8192;          // elements that repay a block's overhead: two loads of each thread
+inline constexpr int kMaxParts = 1024;         // of a line: a wave of 8 blocks on each of 128 multiprocessors
+inline constexpr int kColumnLanes = 32;        // threads side by side along a row
+inline constexpr unsigned kMaxGrid = 1 << 30;  // blocks of one launch; longer ones are cut
+
+/// Up to two arrays of one shape, read side by side.
+template <class T, int kInputs> struct Inputs {
+  const T* at[kInputs];
+  bool aligned;  // all of them, to 16 bytes
+};
+
+/// kPack neighbours: by one access if kWhole.
+template <int kPack, bool kWhole, class T> __device__ inline void load_pack(T* to, const T* from) {
+  if constexpr (kWhole) {
+    const Pack<T> pack = *reinterpret_cast<const Pack<T>*>(from);
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) to[j] = pack.value[j];
+  } else {
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) to[j] = from[j];
+  }
+}
+
+template <int kPack, bool kWhole, class T> __device__ inline void store_pack(T* to, const T* from) {
+  if constexpr (kWhole) {
+    Pack<T> pack;
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) pack.value[j] = from[j];
+    *reinterpret_cast<Pack<T>*>(to) = pack;
+  } else {
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) to[j] = from[j];
+  }
+}
+
+template <int kPack, bool kWhole, class T, int N, class P, class I>
+__device__ inline void load_offsets(T (&v)[N], const T* x, const I (&offset)[N / kPack], const P& at) {
+#pragma unroll
+  for (int p = 0; p < N / kPack; ++p)
+    if (at.valid(p * kPack)) load_pack<kPack, kWhole>(v + p * kPack, x + offset[p]);
+}
+
+/// The elements at some places of a line that starts at `base`; where a place is not valid v stays.
+template <int kPack, class T, int kInputs, int N, class P, class I>
+__device__ inline void load_line(T (&v)[kInputs][N], const Inputs<T, kInputs>& x, std::int64_t base, const LineWalk<I>& line, const P& at) {
+  I offset[N / kPack];
+#pragma unroll
+  for (int p = 0; p < N / kPack; ++p) offset[p] = line.offset(at.position(p * kPack));
+#pragma unroll
+  for (int input = 0; input < kInputs; ++input) {
+    const T* from = x.at[input] + base;
+    if (kPack > 1 && x.aligned) load_offsets<kPack, (kPack > 1)>(v[input], from, offset, at);
+    else load_offsets<kPack, false>(v[input], from, offset, at);
+  }
+}
+
+// ---- rows
+// --------------------------------------------------------------------------------------------------------------------------------
+
+/// Lines [0, outputs) of W <= kShortLine elements. Grid: outputs * lanes / 256; block: 256. A group of `lanes` lanes (a power of two, at
+/// most 32) owns a line; its lanes hold neighbouring packs.
+template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduceThreads)
+    reduce_short(typename R::Given given, Inputs<typename R::Element, R::kInputs> x, Walk<I> kept, LineWalk<I> line, std::int64_t first,
+                 std::int64_t outputs, int work, int lanes) {
+  using T = typename R::Element;
+  const int lane = static_cast<int>(threadIdx.x) % lanes;
+  const std::int64_t output = first + (static_cast<std::int64_t>(blockIdx.x) * kReduceThreads + threadIdx.x) / lanes;
+  const bool here = output < outputs;
+  const std::int64_t base = here ? static_cast<std::int64_t>(kept.offset(static_cast<I>(output))) : 0;
+  const R r(given, here ? output : 0);
+  typename R::State s = R::none();
+  const I end = static_cast<I>(here ? work : 0), stride = static_cast<I>(lanes * kPack);
+  for (int begin = 0; begin < work; begin += lanes * kShortLoad<I>) {
+    T v[R::kInputs][kShortLoad<I>] = {};
+    const Places<kPack, I> at{static_cast<I>(begin + lane * kPack), stride, end};
+    load_line<kPack>(v, x, base, line, at);
+    r.add(s, v, at);
+  }
+  for (int offset = lanes / 2; offset > 0; offset /= 2) s = R::merge(s, from_lane(s, offset));
+  if (here && lane == 0) R::finish(given, output, r.partial(s, work));
+}
+
+/// The state of a block from those of its threads, in thread 0.
+template <class R> __device__ inline typename R::State merge_block(typename R::State s) {
+  constexpr int kWarps = kReduceThreads / kWarp;
+  __shared__ SharedStates<typename R::State, kWarps> shared;
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+#pragma unroll
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) s = R::merge(s, from_lane(s, offset));
+  if (threadIdx.x % kWarp == 0) shared.put(warp, s);
+  __syncthreads();
+  if (threadIdx.x == 0)
+    for (int w = 1; w < kWarps; ++w) s = R::merge(s, shared.get(w));
+  return s;
+}
+
+/// The mean of a block's first load.
+template <class T, int N, class P> __device__ inline T centre_of(const T (&x)[N], const P& at, std::int64_t count) {
+  __shared__ T scratch[kReduceThreads / kWarp];
+  T v[N];
+#pragma unroll
+  for (int k = 0; k < N; ++k) v[k] = at.valid(k) ? x[k] : T(0);
+  const T sum = block_reduce<kReduceThreads>(tree_sum<N>(v), scratch, [](T a, T b) { return a + b; });
+  return sum / static_cast<T>(count > 0 ? count : 1);
+}
+
+/// Lines [first, ..) of W elements, each in `parts` parts of `part` elements. Grid: outputs * parts; block: 256. A block owns a part; a
+/// thread loads packs that lie 256 packs apart. With one part the result is finished here, otherwise partial[part, output - first] is left.
+template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduceThreads)
+    reduce_long(typename R::Given given, typename R::Partial* partial, Inputs<typename R::Element, R::kInputs> x, Walk<I> kept,
+                LineWalk<I> line, std::int64_t first, I work, I part, unsigned parts) {
+  using T = typename R::Element;
+  const unsigned outputs = gridDim.x / parts, local = blockIdx.x / parts, mine = blockIdx.x - local * parts;
+  const std::int64_t output = first + local, base = static_cast<std::int64_t>(kept.offset(static_cast<I>(output)));
+  const I begin = static_cast<I>(mine) * part, end = work - begin < part ? work : begin + part;
+  constexpr I kTile = kReduceThreads * kLoad<I>;
+  R r(given, output);
+  typename R::State s = R::none();
+  T v[R::kInputs][kLoad<I>] = {};
+  I at = begin;
+  const I thread = static_cast<I>(threadIdx.x * kPack);
+  if constexpr (R::kCentres) {
+    const Places<kPack, I> places{at + thread, kReduceThreads * kPack, end};
+    load_line<kPack>(v, x, base, line, places);
+    r.centre = centre_of(v[0], places, static_cast<std::int64_t>(end - at < kTile ? end - at : kTile));
+    r.add(s, v, places);
+    at = end - at < kTile ? end : at + kTile;
+  }
+  for (; at < end; at += kTile) {
+    const Places<kPack, I> places{at + thread, kReduceThreads * kPack, end};
+    load_line<kPack>(v, x, base, line, places);
+    r.add(s, v, places);
+  }
+  s = merge_block<R>(s);
+  if (threadIdx.x != 0) return;
+  const typename R::Partial p = r.partial(s, static_cast<double>(end - begin));
+  if (parts == 1) R::finish(given, output, p);
+  else partial[static_cast<std::int64_t>(mine) * outputs + local] = p;
+}
+
+// ---- columns
+// -----------------------------------------------------------------------------------------------------------------------------
+
+/// How a block lies over columns: `width` threads side by side along a row, each with a pack, `depth` rows at a time. Threads from
+/// width * depth on are idle.
+struct ColumnShape {
+  int width, depth;
+  unsigned tiles, parts;  // blocks side by side; blocks below each other
+  std::int64_t part;      // rows of each of those
+};
+
+/// Merges the states of the threads that share a column; the result is in those of row 0. `s` are kPack states of each thread.
+template <class R, int kPack> __device__ inline void merge_down(typename R::State (&s)[kPack], int width, int depth, int row) {
+  __shared__ SharedStates<typename R::State, kReduceThreads * kPack> shared;
+  int half = 1;
+  while (half < depth) half *= 2;
+  for (half /= 2; half > 0; half /= 2) {
+    const bool sends = row >= half && row < 2 * half && row < depth, takes = row < half && row + half < depth;
+#pragma unroll
+    for (int j = 0; j < kPack; ++j)
+      if (sends) shared.put(j * kReduceThreads + static_cast<int>(threadIdx.x), s[j]);
+    __syncthreads();
+#pragma unroll
+    for (int j = 0; j < kPack; ++j)
+      if (takes) s[j] = R::merge(s[j], shared.get(j * kReduceThreads + static_cast<int>(threadIdx.x) + half * width));
+  }
+}
+
+/// Rows that a thread loads at a time: at most 8, and 32 numbers in all, or 16 beside states of two numbers.
+template <class R, int kPack, class I> constexpr int row_load() {
+  const int numbers = (sizeof(typename R::State) > 8 ? 16 : 32) / kPack / R::kInputs;
+  return sizeof(I) == 8 ? 1 : numbers < 8 ? numbers : 8;
+}
+
+template <int kPack, bool kWhole, int kInput, class T, int kInputs, int N, class P, class I>
+__device__ inline void load_rows_of(T (&v)[kPack][kInputs][N], const T* x, const LineWalk<I>& rows, const P& at) {
+#pragma unroll
+  for (int k = 0; k < N; ++k) {
+    T pack[kPack] = {};
+    if (at.valid(k)) load_pack<kPack, kWhole>(pack, x + rows.offset(at.position(k)));
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) v[j][kInput][k] = pack[j];
+  }
+}
+
+/// The elements of some rows of a thread's columns: v[column][input][row].
+template <int kPack, int kInput = 0, class T, int kInputs, int N, class P, class I>
+__device__ inline void load_rows(T (&v)[kPack][kInputs][N], const Inputs<T, kInputs>& x, std::int64_t base, const LineWalk<I>& rows,
+                                 const P& at) {
+  const T* const from = x.at[kInput] + base;
+  if (kPack > 1 && x.aligned) load_rows_of<kPack, (kPack > 1), kInput>(v, from, rows, at);
+  else load_rows_of<kPack, false, kInput>(v, from, rows, at);
+  if constexpr (kInput + 1 < kInputs) load_rows<kPack, kInput + 1>(v, x, base, rows, at);
+}
+
+/// Centres the reductions of a column on the mean of the rows that the block's top threads load first.
+template <class R, int kPack, int N, class P>
+__device__ inline void centre_columns(R* r, const typename R::Element (&v)[kPack][R::kInputs][N], const P& at, int lane, int row) {
+  using T = typename R::Element;
+  __shared__ T centre[kPack][kColumnLanes];
+  if (row == 0) {
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) {
+      T sum = 0, count = 0;
+#pragma unroll
+      for (int k = 0; k < N; ++k)
+        if (at.valid(k)) sum += v[j][0][k], count += 1;
+      centre[j][lane] = count > 0 ? sum / count : T(0);
+    }
+  }
+  __syncthreads();
+#pragma unroll
+  for (int j = 0; j < kPack; ++j) r[j].centre = centre[j][lane];
+}
+
+/// x seen as [outer, rows, columns], the rows reduced away. Grid: outer * tiles * parts; block: 256. A block owns a tile of columns and a
+/// part of the rows; a thread kPack columns and every depth-th row. Leaves partial[part, outer, column], or finishes where parts is 1 and
+/// there is no `partial`.
+template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduceThreads)
+    reduce_columns(typename R::Given given, typename R::Partial* partial, Inputs<typename R::Element, R::kInputs> x, Walk<I> kept,
+                   LineWalk<I> walk, std::int64_t first, std::int64_t columns, I rows, ColumnShape shape) {
+  using T = typename R::Element;
+  constexpr int kRows = row_load<R, kPack, I>();
+  const int lane = static_cast<int>(threadIdx.x) % shape.width, row = static_cast<int>(threadIdx.x) / shape.width;
+  const unsigned part = blockIdx.x % shape.parts, block = blockIdx.x / shape.parts, tile = block % shape.tiles, local = block / shape.tiles;
+  const std::int64_t column = (static_cast<std::int64_t>(tile) * shape.width + lane) * kPack, outer = first + local;
+  const bool here = row < shape.depth && column < columns;
+  const I height = static_cast<I>(shape.part), begin = static_cast<I>(part) * height, end = rows - begin < height ? rows : begin + height;
+  const I stride = static_cast<I>(shape.depth), stop = here ? end : 0;
+  const std::int64_t base = (here ? static_cast<std::int64_t>(kept.offset(static_cast<I>(outer))) + column : 0);
+  const std::int64_t output = here ? outer * columns + column : 0;
+
+  R r[kPack];
+  typename R::State s[kPack];
+#pragma unroll
+  for (int j = 0; j < kPack; ++j) r[j] = R(given, output + j), s[j] = R::none();
+  T v[kPack][R::kInputs][kRows];
+  Places<1, I> at{begin + static_cast<I>(row), stride, stop};
+  const auto add = [&] {
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) r[j].add(s[j], v[j], at);
+  };
+  if constexpr (R::kCentres) {
+    load_rows<kPack>(v, x, base, walk, at);
+    centre_columns<R, kPack>(r, v, at, lane, row);
+    add();
+    at.first += stride * kRows;
+  }
+  for (; at.first < stop; at.first += stride * kRows) {
+    load_rows<kPack>(v, x, base, walk, at);
+    add();
+  }
+  merge_down<R, kPack>(s, shape.width, shape.depth, row);
+  if (!here || row != 0) return;
+#pragma unroll
+  for (int j = 0; j < kPack; ++j) {
+    const typename R::Partial p = r[j].partial(s[j], static_cast<double>(end - begin));
+    const std::int64_t outputs = gridDim.x / (shape.parts * shape.tiles) * columns;
+    if (partial == nullptr) R::finish(given, output + j, p);
+    else partial[part * outputs + local * columns + column + j] = p;
+  }
+}
+
+// ---- partial results
+// ---------------------------------------------------------------------------------------------------------------------
+
+/// Finishes outputs [first, first + outputs) from their `fan` = parts * inner partial results each, those of output o at
+/// partial[part, o * inner + i]. Grid: outputs / width; block: 256 = width outputs by depth (powers of two).
+template <class R> __global__ void __launch_bounds__(kReduceThreads)
+    reduce_join(typename R::Given given, const typename R::Partial* partial, std::int64_t first, std::int64_t outputs, unsigned fan,
+                Divider inner, int width, int depth) {
+  using Partial = typename R::Partial;
+  __shared__ SharedStates<Partial, kReduceThreads> shared;
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % width, row = thread / width;
+  const std::int64_t output = static_cast<std::int64_t>(blockIdx.x) * width + lane;
+  const bool here = output < outputs;
+  Partial p = R::nothing();
+  for (unsigned q = static_cast<unsigned>(row); here && q < fan; q += static_cast<unsigned>(depth)) {
+    unsigned part = q;
+    const unsigned i = inner.split(part);
+    p = R::join(p, partial[(part * outputs + output) * inner.divisor + i]);
+  }
+  for (int half = depth / 2; half > 0; half /= 2) {
+    if (row >= half && row < 2 * half) shared.put(thread, p);
+    __syncthreads();
+    if (row < half) p = R::join(p, shared.get(thread + half * width));
+  }
+  if (here && row == 0) R::finish(given, first + output, p);
+}
+
+template <class R> void join_partials(const char* op, const typename R::Given& given, const void* partial, std::int64_t first,
+                                      std::int64_t outputs, unsigned parts, std::int64_t inner = 1) {
+  const unsigned fan = parts * static_cast<unsigned>(inner);
+  int depth = 1;
+  while (depth < kReduceThreads && static_cast<unsigned>(depth) < fan) depth *= 2;
+  const int width = kReduceThreads / depth;
+  launch(op, reduce_join<R>, blocks_for(outputs, width), kReduceThreads, 0, given, static_cast<const typename R::Partial*>(partial), first,
+         outputs, fan, Divider(inner), width, depth);
+}
+
+// ---- launchers
+// ---------------------------------------------------------------------------------------------------------------------------
+
+constexpr std::int64_t ceil_div(std::int64_t n, std::int64_t d) { return (n + d - 1) / d; }
+constexpr std::int64_t clamped(std::int64_t n, std::int64_t low, std::int64_t high) { return n < low ? low : n > high ? high : n; }
+
+/// Lines of at most kShortLine elements; outputs >= 1.
+template <class R, int kPack, class I, class T, int kInputs>
+void reduce_short_lines(const char* op, const typename R::Given& given, const Inputs<T, kInputs>& x, const AxisGroups& groups) {
+  const std::int64_t work = groups.product(0), outputs = groups.product(1);
+  int lanes = 1;
+  while (lanes < kWarp && lanes * kPack < work) lanes *= 2;
+  const std::int64_t most = std::int64_t{kMaxGrid} * kReduceThreads / lanes;
+  for (std::int64_t first = 0; first < outputs; first += most) {
+    const std::int64_t last = outputs - first < most ? outputs : first + most;
+    launch(op, reduce_short<R, kPack, I>, blocks_for((last - first) * lanes, kReduceThreads), kReduceThreads, 0, given, x,
+           groups.walk<Walk<I>>(1), groups.walk<LineWalk<I>>(0), first, last, static_cast<int>(work), lanes);
+  }
+}
+
+/// Lines of any length; outputs >= 1.
+template <class R, int kPack, class I, class T, int kInputs>
+void reduce_long_lines(const char* op, const typename R::Given& given, const Inputs<T, kInputs>& x, const AxisGroups& groups) {
+  using Partial = typename R::Partial;
+  const std::int64_t work = groups.product(0), outputs = groups.product(1);
+  constexpr std::int64_t kTile = kReduceThreads * kLoad<I>;
+  const std::int64_t tiles = work > 0 ? ceil_div(work, kTile) : 1;
+  const std::int64_t each = ceil_div(tiles, clamped(ceil_div(work, kMinPart), 1, kMaxParts)), parts = ceil_div(tiles, each);
+  std::int64_t most = kMaxGrid / parts;
+  if (parts > 1) most = clamped(static_cast<std::int64_t>(kPartialBytes / sizeof(Partial)) / parts, 1, most);
+  for (std::int64_t first = 0; first < outputs; first += most) {
+    const std::int64_t count = outputs - first < most ? outputs - first : most;
+    auto* partial = static_cast<Partial*>(parts > 1 ? partials(static_cast<std::size_t>(count * parts) * sizeof(Partial)) : nullptr);
+    launch(op, reduce_long<R, kPack, I>, static_cast<unsigned>(count * parts), kReduceThreads, 0, given, partial, x,
+           groups.walk<Walk<I>>(1), groups.walk<LineWalk<I>>(0), first, static_cast<I>(work), static_cast<I>(each * kTile),
+           static_cast<unsigned>(parts));
+    if (parts > 1) join_partials<R>(op, given, partial, first, count, static_cast<unsigned>(parts));
+  }
+}
+
+/// How blocks lie over [rows, columns], given the rows that a thread loads at a time.
+inline ColumnShape column_shape(std::int64_t rows, std::int64_t columns, int pack) {
+  const std::int64_t packs = columns / pack;
+  ColumnShape s;
+  s.width = static_cast<int>(clamped(packs, 1, kColumnLanes));
+  s.depth = static_cast<int>(clamped(rows, 1, kReduceThreads / s.width));
+  s.tiles = static_cast<unsigned>(ceil_div(packs, s.width));
+  const std::int64_t parts = clamped(rows * s.width * pack / kMinPart, 1, kMaxParts / s.tiles < 1 ? 1 : kMaxParts / s.tiles);
+  s.part = clamped(ceil_div(ceil_div(rows, parts), s.depth) * s.depth, 1, rows > 0 ? rows : 1);
+  s.parts = static_cast<unsigned>(clamped(ceil_div(rows, s.part), 1, kMaxParts));
+  return s;
+}
+inline unsigned threads_of(const ColumnShape& s) { return static_cast<unsigned>(ceil_div(s.width * s.depth, kWarp) * kWarp); }
+
+/// Columns: the innermost axes kept; outputs >= 1.
+template <class R, int kPack, class I, class T, int kInputs>
+void reduce_columns_of(const char* op, const typename R::Given& given, const Inputs<T, kInputs>& x, const AxisGroups& groups) {
+  const LineWalk<I> rows = groups.walk<LineWalk<I>>(1);
+  const Walk<I> kept = groups.walk<Walk<I>>(2);
+  const std::int64_t columns = groups.extent[0], height = groups.product(1), outer = groups.product(2);
+  const ColumnShape shape = column_shape(height, columns, kPack);
+  const std::int64_t blocks = std::int64_t{shape.tiles} * shape.parts,
+                     bytes = columns * shape.parts * std::int64_t{sizeof(typename R::Partial)};
+  std::int64_t most = clamped(kMaxGrid / blocks, 1, kMaxGrid);
+  if (shape.parts > 1) most = clamped(static_cast<std::int64_t>(kPartialBytes) / bytes, 1, most);
+  for (std::int64_t first = 0; first < outer; first += most) {
+    const std::int64_t count = outer - first < most ? outer - first : most;
+    auto* partial = static_cast<typename R::Partial*>(shape.parts > 1 ? partials(static_cast<std::size_t>(count * bytes)) : nullptr);
+    launch(op, reduce_columns<R, kPack, I>, static_cast<unsigned>(count * blocks), threads_of(shape), 0, given, partial, x, kept, rows,
+           first, columns, static_cast<I>(height), shape);
+    if (shape.parts > 1) join_partials<R>(op, given, partial, first * columns, count * columns, shape.parts);
+  }
+}
+
+/// f(I{}): 32-bit indices where x has less than 2^31 elements and lines of an ordinary kind.
+template <class F> void with_index(std::int64_t elements, const AxisGroups& groups, F&& f) {
+  if (elements < (std::int64_t{1} << 31) && groups.line_levels() <= LineWalk<unsigned>::kLevels) f(unsigned{});
+  else f(std::uint64_t{});
+}
+
+}  // namespace gradus::inline v0::cuda

@@ -1,0 +1,275 @@
+// What softmax.cu and cross_entropy.cu share: lines of n numbers, each owned by a group of threads that holds it on the chip, so that it is
+// read from memory once though it is needed two or three times.
+//
+//   group     who shares a line                          what holds it                       n
+//   Lanes     1 to 32 lanes of a warp                    registers                           <= 1024 f32 in packs, 512 else
+//   Block     256 threads                                shared memory, 48 KiB               <= 12,288 f32 (one array)
+//   Columns   256 / width threads; neighbouring lines    shared memory                       <= 32 to 384 f32, by the width
+//             in neighbouring threads (axes inside)
+// Longer lines are read again from the L2 cache. Which group, and who takes which number, follows from the shape alone: a line's bits
+// depend on its numbers only.
+#pragma once
+
+#include <gradus/kernels/cuda/dynamic_shared.cuh>
+#include <gradus/kernels/cuda/reduce_kernels.cuh>
+
+namespace gradus::inline v0::cuda {
+
+inline constexpr int kLineThreads = 256;
+inline constexpr std::size_t kHoldBytes = 46 << 10;  // of the 48 KiB that every device has; the rest is scratch
+
+// ---- groups
+// ------------------------------------------------------------------------------------------------------------------------------
+
+/// `lanes` neighbouring lanes, a power of two. Lines beyond the last one have no numbers, but their lanes take part.
+struct Lanes {
+  template <class T> using Sum = T;  // of at most 32 terms a lane
+  int lanes;
+
+  __device__ int size() const { return lanes; }
+  __device__ int member() const { return static_cast<int>(threadIdx.x) % lanes; }
+  __device__ std::int64_t line() const { return (static_cast<std::int64_t>(blockIdx.x) * kLineThreads + threadIdx.x) / lanes; }
+  template <class T, class F> __device__ T reduce(T v, const F& f) const {
+    for (int offset = lanes / 2; offset > 0; offset /= 2) v = f(v, from_lane(v, offset));
+    return v;
+  }
+};
+
+struct Block {
+  template <class> using Sum = double;
+
+  __device__ int size() const { return kLineThreads; }
+  __device__ int member() const { return static_cast<int>(threadIdx.x); }
+  __device__ std::int64_t line() const { return blockIdx.x; }
+  template <class T, class F> __device__ T reduce(T v, const F& f) const {
+    __shared__ T scratch[kLineThreads / kWarp];
+    return block_reduce<kLineThreads>(v, scratch, f);
+  }
+};
+
+/// `width` neighbouring lines, each owned by depth = 256 / width threads; powers of two.
+struct Columns {
+  template <class> using Sum = double;
+  int width, depth;
+
+  __device__ int size() const { return depth; }
+  __device__ int member() const { return static_cast<int>(threadIdx.x) / width; }
+  __device__ std::int64_t line() const { return static_cast<std::int64_t>(blockIdx.x) * width + threadIdx.x % width; }
+  template <class T, class F> __device__ T reduce(T v, const F& f) const {
+    __shared__ T scratch[kLineThreads];
+    if (depth == 1) return v;
+    const int lane = static_cast<int>(threadIdx.x) % width;
+    scratch[threadIdx.x] = v;
+    __syncthreads();
+    v = scratch[lane];
+    for (int d = 1; d < depth; ++d) v = f(v, scratch[d * width + lane]);
+    __syncthreads();
+    return v;
+  }
+};
+
+template <class G, class T> __device__ inline T group_sum(const G& group, T v) {
+  return group.reduce(v, [](T a, T b) { return a + b; });
+}
+/// NaN loses, unless there is nothing else: a NaN shows in the sums.
+template <class G, class T> __device__ inline T group_max(const G& group, T v) {
+  return group.reduce(v, [](T a, T b) { return b > a || a != a ? b : a; });
+}
+/// The sum of exp(x - largest) over the group, from what its members have; `largest` is the group's.
+template <class G, class T, class A> __device__ inline A group_exp_sum(const G& group, const Two<T, A>& s, T largest) {
+  return group_sum(group, s.a == largest ? s.b : s.b * static_cast<A>(::exp(s.a - largest)));
+}
+
+// ---- what holds a line
+// -------------------------------------------------------------------------------------------------------------------
+
+template <class T, int kPack, int kPacks> struct InRegisters {
+  static constexpr int kUnroll = kPacks;  // the number of a member's packs
+  static constexpr bool kHolds = true;
+  T held[kPacks][kPack];
+
+  __device__ InRegisters(std::int64_t, int) {}
+  __device__ void put(int k, const T (&v)[kPack]) {
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) held[k][j] = v[j];
+  }
+  __device__ void get(T (&v)[kPack], int k) const {
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) v[j] = held[k][j];
+  }
+};
+
+/// Every thread reads back only what it wrote, so nothing waits.
+template <class T, int kPack> struct InShared {
+  static constexpr int kUnroll = 0;  // not known
+  static constexpr bool kHolds = true;
+  T* held;
+
+  /// Array number `which` of lines of n numbers.
+  __device__ InShared(std::int64_t packs, int which)
+      : held(reinterpret_cast<T*>(dynamic_shared()) + which * packs * kLineThreads * kPack) {}
+  __device__ T* at(int k) const { return held + (static_cast<std::int64_t>(k) * kLineThreads + threadIdx.x) * kPack; }
+  __device__ void put(int k, const T (&v)[kPack]) { store_pack<kPack, (kPack > 1)>(at(k), v); }
+  __device__ void get(T (&v)[kPack], int k) const { load_pack<kPack, (kPack > 1)>(v, at(k)); }
+};
+
+template <class T, int kPack> struct Nowhere {
+  static constexpr int kUnroll = 0;
+  static constexpr bool kHolds = false;
+  __device__ Nowhere(std::int64_t, int) {}
+  __device__ void put(int, const T (&)[kPack]) {}
+  __device__ void get(T (&)[kPack], int) const {}
+};
+
+// ---- a line
+// ------------------------------------------------------------------------------------------------------------------------------
+
+/// Lines of n numbers `inner` apart: number i of line l is at (l / inner) n inner + l % inner + i inner.
+struct LineShape {
+  std::int64_t lines, n, inner;
+  std::int64_t packs;  // of a member, at most
+  bool aligned;        // every operand, to 16 bytes
+};
+
+/// A member's part of a line: packs member, member + size, ...
+template <int kPack, int kUnroll> struct Part {
+  std::int64_t base, n, inner;  // n = 0: beyond the last line
+  int first, step;
+  bool aligned;
+
+  template <class G> __device__ Part(const G& group, const LineShape& s) : inner(s.inner), aligned(s.aligned) {
+    const std::int64_t line = group.line();
+    n = line < s.lines ? s.n : 0;
+    base = inner == 1 ? line * s.n : line / inner * s.n * inner + line % inner;
+    first = group.member() * kPack, step = group.size() * kPack;
+  }
+  /// f(k, i) for the member's k-th pack, whose numbers are i, i + 1, ...
+  template <class F> __device__ void each(const F& f) const {
+    if constexpr (kUnroll > 0) {
+#pragma unroll
+      for (int k = 0; k < kUnroll; ++k)
+        if (first + k * step < n) f(k, static_cast<std::int64_t>(first + k * step));
+    } else {
+      int k = 0;
+#pragma unroll 4
+      for (std::int64_t i = first; i < n; i += step) f(k++, i);
+    }
+  }
+  /// f(whole, k, i): whole is a constant, whether the pack may be moved by one access.
+  template <class F> __device__ void each_access(const F& f) const {
+    if constexpr (kPack > 1) {
+      if (aligned) return each([&](int k, std::int64_t i) { f(std::true_type(), k, i); });
+    }
+    each([&](int k, std::int64_t i) { f(std::false_type(), k, i); });
+  }
+  __device__ std::int64_t at(std::int64_t i) const { return base + i * inner; }
+};
+
+template <int kPack, class T> __device__ inline T pack_sum(const T (&v)[kPack]) { return tree_sum<kPack>(v); }
+
+/// dx = rule.result(a, b, sum of rule.term(a, b)), where a is rule.first(da) and both are read once if they are held (b only if the terms
+/// need it). Grid: lines / lines of a block; block: 256. Bytes: 12.
+template <class Rule, class Hold, int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads)
+    line_backward(T* dx, const T* first, const T* second, Rule rule, LineShape shape, G group) {
+  const Part<kPack, Hold::kUnroll> part(group, shape);
+  Hold a(shape.packs, 0), b(shape.packs, 1);
+  if (part.n > 0) rule.begin(group.line());
+  const auto load_first = [&](auto whole, T(&v)[kPack], std::int64_t i) {
+    load_pack<kPack, decltype(whole)::value>(v, first + part.at(i));
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) v[j] = rule.first(v[j], i + j);
+  };
+  typename G::template Sum<T> sum = 0;
+  const auto add = [&](T(&u)[kPack], const T(&v)[kPack]) {
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) u[j] = rule.term(u[j], v[j]);
+    sum += pack_sum(u);
+  };
+  part.each_access([&](auto whole, int k, std::int64_t i) {
+    T u[kPack];
+    [[maybe_unused]] T v[kPack] = {};
+    load_first(whole, u, i);
+    if constexpr (Rule::kTermNeedsSecond) load_pack<kPack, decltype(whole)::value>(v, second + part.at(i));
+    if constexpr (Hold::kHolds) {
+      a.put(k, u);
+      if constexpr (Rule::kTermNeedsSecond) b.put(k, v);
+    } else {
+      add(u, v);
+    }
+  });
+  if constexpr (Hold::kHolds) {
+    part.each([&](int k, std::int64_t) {
+      T u[kPack], v[kPack] = {};
+      a.get(u, k);
+      if constexpr (Rule::kTermNeedsSecond) b.get(v, k);
+      add(u, v);
+    });
+  }
+  const T total = static_cast<T>(group_sum(group, sum));
+  part.each_access([&](auto whole, int k, std::int64_t i) {
+    T u[kPack], v[kPack];
+    if constexpr (Hold::kHolds) a.get(u, k);
+    else load_first(whole, u, i);
+    if constexpr (Hold::kHolds && Rule::kTermNeedsSecond) b.get(v, k);
+    else load_pack<kPack, decltype(whole)::value>(v, second + part.at(i));
+#pragma unroll
+    for (int j = 0; j < kPack; ++j) v[j] = rule.result(u[j], v[j], total);
+    store_pack<kPack, decltype(whole)::value>(dx + part.at(i), v);
+  });
+}
+
+// ---- launching
+// ---------------------------------------------------------------------------------------------------------------------------
+
+/// Calls start(group, a pointer to a Hold, kPack as a constant, grid, shared bytes) with what suits the shape. `arrays` are to be held.
+template <class T, class F> void with_group(LineShape shape, int arrays, const F& start) {
+  constexpr int kWide = Pack<T>::kCount;
+  if (shape.lines == 0 || shape.n == 0) return;
+  const auto shared_bytes = [&](int pack) { return static_cast<std::size_t>(shape.packs * kLineThreads * pack * arrays) * sizeof(T); };
+  if (shape.inner != 1) {
+    Columns columns{kLineThreads, 1};
+    if (shape.n > kWarp) {
+      columns.width = 1;
+      while (columns.width < kWarp && columns.width < shape.inner) columns.width *= 2;
+      columns.depth = kLineThreads / columns.width;
+    }
+    shape.packs = ceil_div(shape.n, columns.depth);
+    const unsigned grid = blocks_for(shape.lines, columns.width);
+    const std::integral_constant<int, 1> one;
+    if (shared_bytes(1) <= kHoldBytes) return start(columns, static_cast<InShared<T, 1>*>(nullptr), one, grid, shape, shared_bytes(1));
+    return start(columns, static_cast<Nowhere<T, 1>*>(nullptr), one, grid, shape, std::size_t{0});
+  }
+  const auto rows = [&](auto pack) {
+    constexpr int kPack = decltype(pack)::value;
+    constexpr int kMost = kPack == 4 ? 32 : 16;  // numbers of a lane; more of them, or of their addresses, cost too many registers
+    if (shape.n <= kMost * kWarp) {
+      Lanes lanes{1};
+      while (lanes.lanes < kWarp && lanes.lanes * kPack < shape.n) lanes.lanes *= 2;
+      const unsigned grid = blocks_for(shape.lines * lanes.lanes, kLineThreads);
+      const auto with = [&](auto* hold) { start(lanes, hold, pack, grid, shape, std::size_t{0}); };
+      if (shape.n <= 4 * kWarp) with(static_cast<InRegisters<T, kPack, 4 / kPack>*>(nullptr));
+      else if (shape.n <= 16 * kWarp) with(static_cast<InRegisters<T, kPack, 16 / kPack>*>(nullptr));
+      else if constexpr (kMost > 16) with(static_cast<InRegisters<T, kPack, 32 / kPack>*>(nullptr));
+      return;
+    }
+    shape.packs = ceil_div(shape.n, kLineThreads * kPack);
+    const auto grid = static_cast<unsigned>(shape.lines);
+    if (shared_bytes(kPack) <= kHoldBytes)
+      start(Block(), static_cast<InShared<T, kPack>*>(nullptr), pack, grid, shape, shared_bytes(kPack));
+    else start(Block(), static_cast<Nowhere<T, kPack>*>(nullptr), pack, grid, shape, std::size_t{0});
+  };
+  if (shape.n % kWide == 0) rows(std::integral_constant<int, kWide>());
+  else rows(std::integral_constant<int, 1>());
+}
+
+template <class Rule, class T>
+void launch_line_backward(const char* op, T* dx, const T* first, const T* second, const Rule& rule, const LineShape& shape) {
+  with_group<T>(shape, Rule::kTermNeedsSecond ? 2 : 1,
+                [&](auto group, auto* hold, auto pack, unsigned grid, const LineShape& s, std::size_t bytes) {
+                  using Hold = std::remove_pointer_t<decltype(hold)>;
+                  launch(op, line_backward<Rule, Hold, decltype(pack)::value, T, decltype(group)>, grid, kLineThreads, bytes, dx, first,
+                         second, rule, s, group);
+                });
+}
+
+}  // namespace gradus::inline v0::cuda

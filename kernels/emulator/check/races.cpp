@@ -1,0 +1,331 @@
+// Races: each word remembers its last write and its first unordered reader (and one more); an access that is not ordered after them by
+// barriers, fences with a synchronising word, or the program order of its lane, is a finding.
+#include <cstring>
+
+#include <gradus/kernels/emulator/exec/access.h>
+
+namespace gradus::emulator {
+namespace {
+
+constexpr std::uint32_t kWholeWord = 15;
+constexpr std::uint64_t kLaneAndShare = std::uint64_t{31} << 10 | std::uint64_t{3} << 4;
+
+/// How an earlier interval stands to the running warp.
+enum class Order : std::uint8_t {
+  before,      // ordered, or gone
+  same_epoch,  // the same warp, no synchronisation of its lanes since
+  block,       // another warp of the block, not ordered
+  grid         // another block, not ordered
+};
+
+class RaceCheck {
+ public:
+  RaceCheck(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space)
+      : warp_(warp),
+        d_(d),
+        access_(access_of(d)),
+        lanes_(lanes),
+        space_(space),
+        mine_(interval_of(warp)),
+        first_(launch_state().first_interval),
+        mine_bits_(Touch::make(mine_, d.location, 0, 0, access_.strength).bits) {
+    if (space == ptx::Space::shared) table_ = {shadow_of(*warp.block).words.data(), shadow_of(*warp.block).second.data(), 0};
+    else table_ = global_words();
+  }
+
+  void reads();
+  void writes();
+
+ private:
+  struct Word {
+    std::size_t index;
+    std::uint32_t mask;
+    int lane;
+  };
+  /// f(Word) for every word that a lane touches.
+  template <class F> void for_words(F f) const;
+  template <class F> void words_of_lane(int lane, F f) const;
+
+  void read_word(Word w);
+  void read_again(Touch& into, Word w) const;
+  void read_slowly(Word w);
+  void check_write(Word w);
+  void check_write_slowly(Word w);
+  void record_write(Word w);
+  Touch touch_of(Word w) const { return {mine_bits_ | static_cast<std::uint64_t>(w.lane) << 10 | std::uint64_t{w.mask} << 6}; }
+  /// Nothing to look at: an old launch's, this lane's own of this interval, or known to be ordered.
+  bool is_harmless(Touch t, std::uint64_t own_lane) const {
+    const std::uint32_t interval = t.interval();
+    return interval < first_ || interval == known_before_ || (interval == mine_ && (t.bits & kLaneAndShare) == own_lane);
+  }
+
+  Order order_of(std::uint32_t interval);
+  Order find_order(const Interval& other) const;
+  bool conflicts(Touch earlier, Word w, bool both_write);
+  bool lane_differs(Touch earlier, Word w) const;
+  bool stores_what_is_there(Word w) const;
+  void tell(Touch earlier, Word w, Order order, bool earlier_wrote);
+  std::string name_of_other(Touch earlier, Word w, Order order) const;
+  void merge(Touch& into, Word w) const;
+
+  Warp& warp_;
+  const Decoded& d_;
+  const Access& access_;
+  const Lanes& lanes_;
+  ptx::Space space_;
+  std::uint32_t mine_, first_;
+  std::uint64_t mine_bits_;
+  WordTable table_;
+  std::uint32_t memo_ = 0, known_before_ = 0, known_unordered_ = 0;  // of the intervals met last: how they are ordered
+  std::uint32_t unordered_second_ = 0;
+  Order memo_order_ = Order::before;
+};
+
+template <class F> inline void RaceCheck::words_of_lane(int lane, F f) const {
+  const std::uint64_t offset = lanes_.at[lane] - table_.base, end = offset + access_.bytes;
+  for (std::uint64_t word = offset >> 2; word << 2 < end; ++word) {
+    const std::uint64_t start = word << 2;
+    std::uint32_t mask = kWholeWord;
+    if (start < offset) mask &= kWholeWord << (offset - start);
+    if (start + 4 > end) mask &= kWholeWord >> (start + 4 - end);
+    f(Word{word, mask & kWholeWord, lane});
+  }
+}
+
+template <class F> inline void RaceCheck::for_words(F f) const {
+  if (lanes_.contiguous && (access_.bytes & 3) == 0 && (lanes_.at[0] & 3) == 0) {
+    std::size_t word = (lanes_.at[0] - table_.base) >> 2;
+    const std::uint32_t each = access_.bytes >> 2;
+    for (int l = 0; l < kLanes; ++l) {
+      for (std::uint32_t i = 0; i < each; ++i) f(Word{word++, kWholeWord, l});
+    }
+    return;
+  }
+  if (access_.bytes == 4 && lanes_.aligned) {
+    for (Mask left = lanes_.active; left != 0; left &= left - 1) {
+      const int lane = __builtin_ctz(left);
+      f(Word{(lanes_.at[lane] - table_.base) >> 2, kWholeWord, lane});
+    }
+    return;
+  }
+  for (Mask left = lanes_.active; left != 0; left &= left - 1) words_of_lane(__builtin_ctz(left), f);
+}
+
+void RaceCheck::reads() {
+  for_words([this](Word w) { read_word(w); });
+}
+
+void RaceCheck::writes() {
+  // First all lanes are checked, then all recorded: lanes of one instruction are compared by observe_after_store.
+  for_words([this](Word w) { check_write(w); });
+  for_words([this](Word w) { record_write(w); });
+}
+
+inline void RaceCheck::read_word(Word w) {
+  WordRecord& record = table_.words[w.index];
+  const std::uint64_t own = static_cast<std::uint64_t>(w.lane) << 10;
+  if (w.mask != kWholeWord || !is_harmless(record.write, own)) return read_slowly(w);
+  const std::uint32_t interval = record.read.interval();
+  if (interval < first_ || interval == known_before_) {
+    record.read = touch_of(w);
+  } else if (interval == mine_) {
+    read_again(record.read, w);
+  } else if (interval == known_unordered_) {
+    Touch& second = table_.second[w.index];
+    if (record.read.second() != 0 && second.interval() == mine_) read_again(second, w);
+    else second = touch_of(w);
+    record.read.set_second(unordered_second_);
+  } else {
+    read_slowly(w);
+  }
+}
+
+/// A whole word once more in the same interval: the first touch stays, unless it was stronger or of less than the word.
+inline void RaceCheck::read_again(Touch& into, Word w) const {
+  if (into.mask() != kWholeWord || into.strength() > access_.strength) return merge(into, w);
+  if (into.lane() != static_cast<std::uint32_t>(w.lane)) into.set_share(Touch::several_lanes);
+}
+
+void RaceCheck::read_slowly(Word w) {
+  WordRecord& record = table_.words[w.index];
+  if (record.write.interval() >= first_ && conflicts(record.write, w, false)) {
+    tell(record.write, w, order_of(record.write.interval()), true);
+  }
+  const std::uint32_t interval = record.read.interval();
+  if (interval < first_) {
+    record.read = touch_of(w);
+  } else if (interval == mine_) {
+    merge(record.read, w);
+  } else {
+    const Order order = order_of(interval);
+    if (order == Order::before || order == Order::same_epoch) {
+      record.read = touch_of(w);
+    } else if (order == Order::grid && record.read.second() == 2) {
+      // Readers of two other blocks are known already: whoever writes later meets at least one of them.
+    } else {
+      Touch& second = table_.second[w.index];
+      if (record.read.second() != 0 && second.interval() == mine_) merge(second, w);
+      else second = touch_of(w);
+      record.read.set_second(order == Order::grid ? 2 : 1);
+      known_unordered_ = interval;
+      unordered_second_ = order == Order::grid ? 2 : 1;
+    }
+  }
+}
+
+inline void RaceCheck::check_write(Word w) {
+  const WordRecord& record = table_.words[w.index];
+  const std::uint64_t own = static_cast<std::uint64_t>(w.lane) << 10;
+  if (!is_harmless(record.write, own) || !is_harmless(record.read, own) || record.read.second() != 0) check_write_slowly(w);
+}
+
+void RaceCheck::check_write_slowly(Word w) {
+  const WordRecord& record = table_.words[w.index];
+  if (record.write.interval() >= first_ && conflicts(record.write, w, true)) {
+    return tell(record.write, w, order_of(record.write.interval()), true);
+  }
+  if (record.read.interval() < first_) return;
+  if (conflicts(record.read, w, false)) return tell(record.read, w, order_of(record.read.interval()), false);
+  if (record.read.second() == 0) return;
+  const Touch second = table_.second[w.index];
+  if (conflicts(second, w, false)) tell(second, w, order_of(second.interval()), false);
+}
+
+inline void RaceCheck::record_write(Word w) {
+  WordRecord& record = table_.words[w.index];
+  if (record.write.interval() == mine_ && w.mask != kWholeWord) merge(record.write, w);
+  else record.write = touch_of(w);
+  if ((record.read.mask() & ~w.mask) == 0) record.read = Touch();
+}
+
+/// Adds a touch of this interval to one that is there.
+void RaceCheck::merge(Touch& into, Word w) const {
+  const std::uint32_t lane = static_cast<std::uint32_t>(w.lane);
+  const Touch fresh = touch_of(w);
+  if (into.strength() != fresh.strength() || into.location() != fresh.location()) {
+    // The plainer one decides; otherwise the later.
+    if (into.strength() >= fresh.strength() || into.lane() == lane) into = fresh;
+    return;
+  }
+  if (into.share() == Touch::one_lane && into.lane() == lane) return into.add_mask(w.mask);
+  if (into.mask() == w.mask) return into.set_share(Touch::several_lanes);
+  const int width = __builtin_popcount(w.mask), gap = __builtin_ctz(w.mask) - __builtin_ctz(into.mask());
+  const auto step = static_cast<int>(lane) - static_cast<int>(into.lane());
+  const bool fits = into.share() == Touch::one_lane ? __builtin_popcount(into.mask()) == width
+                                                    : into.share() == (width == 1 ? Touch::bytes_of_lanes : Touch::halves_of_lanes);
+  if (fits && width <= 2 && gap > 0 && gap == step * width) {
+    into.add_mask(w.mask);
+    into.set_share(width == 1 ? Touch::bytes_of_lanes : Touch::halves_of_lanes);
+    return;
+  }
+  into = fresh;
+}
+
+Order RaceCheck::order_of(std::uint32_t interval) {
+  if (interval == mine_) return Order::same_epoch;
+  if (interval == memo_) return memo_order_;
+  memo_ = interval;
+  memo_order_ = find_order(launch_state().interval(interval));
+  if (memo_order_ == Order::before) known_before_ = interval;
+  return memo_order_;
+}
+
+Order RaceCheck::find_order(const Interval& other) const {
+  if (other.block != warp_.block->linear) {
+    // Shared memory that another block used before: its records mean nothing.
+    if (space_ == ptx::Space::shared || acquired_covers(warp_, other)) return Order::before;
+    return Order::grid;
+  }
+  if (other.warp == warp_.index) return other.epoch == warp_.epoch ? Order::same_epoch : Order::before;
+  return warp_.clock[other.warp] >= other.clock ? Order::before : Order::block;
+}
+
+/// Within one warp and epoch: is it certain that another lane made the earlier touch?
+bool RaceCheck::lane_differs(Touch earlier, Word w) const {
+  const auto lane = static_cast<std::uint32_t>(w.lane);
+  switch (earlier.share()) {
+    case Touch::one_lane: return earlier.lane() != lane;
+    case Touch::several_lanes: return true;
+    default: break;
+  }
+  const int width = earlier.share() == Touch::bytes_of_lanes ? 1 : 2, start = __builtin_ctz(earlier.mask());
+  for (std::uint32_t both = earlier.mask() & w.mask; both != 0; both &= both - 1) {
+    const int byte = __builtin_ctz(both);
+    if (earlier.lane() + static_cast<std::uint32_t>((byte - start) / width) != lane) return true;
+  }
+  return false;
+}
+
+bool RaceCheck::conflicts(Touch earlier, Word w, bool both_write) {
+  if (earlier.interval() < first_ || (earlier.mask() & w.mask) == 0) return false;
+  const bool both_strong = earlier.strength() != Strength::plain && access_.strength != Strength::plain;
+  const bool an_atomic = earlier.strength() == Strength::atomic || access_.strength == Strength::atomic;
+  if (both_strong && an_atomic) return false;
+  switch (order_of(earlier.interval())) {
+    case Order::before: return false;
+    case Order::same_epoch:
+      if (!lane_differs(earlier, w)) return false;
+      break;
+    case Order::block:
+    case Order::grid:
+      if (both_strong) return false;
+      break;
+  }
+  return !(both_write && stores_what_is_there(w));
+}
+
+/// Stores of the value that is there already (flags that everybody sets) harm nobody.
+bool RaceCheck::stores_what_is_there(Word w) const {
+  if (access_.role != Role::store || access_.asynchronous) return false;
+  std::byte value[64];
+  value_of_lane(warp_, access_, w.lane, value);
+  return std::memcmp(value, lanes_.host(w.lane), access_.bytes) == 0;
+}
+
+/// The finding stands at the party further down in the source, whichever came first in this run: the same line for every seed.
+void RaceCheck::tell(Touch earlier, Word w, Order order, bool earlier_wrote) {
+  const Kind kind = order == Order::same_epoch ? Kind::missing_syncwarp
+                    : order == Order::block    ? Kind::race_in_block
+                                               : Kind::race_between_blocks;
+  LaunchState& launch = launch_state();
+  const SourcePlace here = place_of_location(*launch.module, d_.location), there = place_of_location(*launch.module, earlier.location());
+  launch.raced.insert(std::uint64_t{here.file} << 32 | here.line);
+  launch.raced.insert(std::uint64_t{there.file} << 32 | there.line);
+  if (!worth_telling(kind, d_, earlier.location())) return;
+  const std::string other = name_of_other(earlier, w, order);
+  const bool earlier_stands = here.file == there.file && there.line > here.line;
+  std::string text = access_text(warp_, access_, w.lane, space_, lanes_.at[w.lane]);
+  const std::string place =
+      space_ == ptx::Space::shared ? "shared +" + std::to_string(lanes_.at[w.lane]) : DeviceMemory::instance().describe(lanes_.at[w.lane]);
+  if (earlier_stands) {
+    const std::string what = earlier.strength() == Strength::atomic ? "atomic on " : earlier_wrote ? "store to " : "load from ";
+    text = what + place + " by " + other + ", and a " + text + " at " + line_text(*launch.module, d_.location);
+  } else {
+    if (space_ == ptx::Space::global) text += " (" + place + ")";
+    text += (earlier_wrote ? ": written by " : ": read by ") + other + " at " + line_text(*launch.module, earlier.location());
+  }
+  if (kind == Kind::missing_syncwarp) text += " without __syncwarp between";
+  else if (kind == Kind::race_in_block) text += " without a barrier between";
+  else text += " in the same launch, not ordered by a fence and an atomic";
+  Report::instance().add(finding_at(kind, earlier_stands ? earlier.location() : d_.location, text));
+}
+
+std::string RaceCheck::name_of_other(Touch earlier, Word w, Order order) const {
+  const Interval other = launch_state().interval(earlier.interval());
+  std::uint32_t lane = earlier.lane();
+  // One of several readers: name one that is not this lane.
+  if (earlier.share() == Touch::several_lanes && order == Order::same_epoch && static_cast<int>(lane) == w.lane)
+    lane = lane == 0 ? 1 : lane - 1;
+  return thread_name_of(warp_, other.block, other.warp, lane);
+}
+
+}  // namespace
+
+void check_races(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space) {
+  if (space == ptx::Space::global && !Heap::instance().holds(lanes.at[__builtin_ctz(lanes.active)])) return;  // registered host memory
+  RaceCheck check(warp, d, lanes, space);
+  if (access_of(d).role == Role::load) check.reads();
+  else check.writes();
+}
+
+}  // namespace gradus::emulator

@@ -1,0 +1,203 @@
+#include <gradus/kernels/emulator/exec/allocator.h>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+namespace gradus::emulator {
+namespace {
+
+constexpr std::uint64_t kPage = 4096, kAlignment = 256;
+
+std::uint64_t round_up(std::uint64_t value, std::uint64_t to) { return (value + to - 1) / to * to; }
+/// What a block takes of its region: red zones on both sides.
+std::uint64_t footprint(std::uint64_t bytes) { return kRedZone + round_up(bytes, kAlignment) + kRedZone; }
+
+std::byte* map(std::uint64_t bytes, int protection, int flags, int file) {
+  void* p = mmap(nullptr, bytes, protection, flags | MAP_NORESERVE, file, 0);
+  if (p == MAP_FAILED)
+    throw std::runtime_error("emulator: cannot reserve " + std::to_string(bytes >> 30) + " GiB of addresses (ulimit -v?)");
+  return static_cast<std::byte*>(p);
+}
+
+std::uint64_t ones(std::uint64_t first, std::uint64_t count) {  // `count` bits from bit `first` on; first + count <= 64
+  return (count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1) << first;
+}
+
+}  // namespace
+
+std::byte* reserve_zero_pages(std::uint64_t bytes) { return map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1); }
+
+void drop_pages(void* from, std::uint64_t bytes) {
+  const auto begin = round_up(reinterpret_cast<std::uint64_t>(from), kPage);
+  const auto end = (reinterpret_cast<std::uint64_t>(from) + bytes) / kPage * kPage;
+  if (begin >= end) return;
+  void* pages = reinterpret_cast<void*>(begin);
+  // The bytes of device memory are a shared file: its pages go by REMOVE only, which private pages refuse.
+  if (madvise(pages, end - begin, MADV_REMOVE) != 0) madvise(pages, end - begin, MADV_DONTNEED);
+}
+
+void BitShadow::set(std::uint64_t address, std::uint64_t bytes) {
+  std::uint64_t at = address - base_;
+  const std::uint64_t end = at + bytes;
+  while (at < end && (at & 63) != 0) {
+    const std::uint64_t n = std::min(end - at, 64 - (at & 63));
+    words_[at >> 6] |= ones(at & 63, n);
+    at += n;
+  }
+  if (end - at >= 64) {
+    std::memset(words_ + (at >> 6), 0xFF, (end - at) / 64 * 8);
+    at += (end - at) / 64 * 64;
+  }
+  if (at < end) words_[at >> 6] |= ones(0, end - at);
+}
+
+void BitShadow::clear(std::uint64_t address, std::uint64_t bytes) {
+  std::uint64_t at = address - base_;
+  const std::uint64_t end = at + bytes;
+  while (at < end && (at & 63) != 0) {
+    const std::uint64_t n = std::min(end - at, 64 - (at & 63));
+    words_[at >> 6] &= ~ones(at & 63, n);
+    at += n;
+  }
+  if (end - at >= 64) {
+    const std::uint64_t words = (end - at) / 64;
+    if (words * 8 >= 16 * kPage) {
+      // Whole pages go back instead of being written; the edges are cleared by hand.
+      auto* from = reinterpret_cast<std::byte*>(words_ + (at >> 6));
+      drop_pages(from, words * 8);
+      const std::uint64_t head =
+          std::min(words * 8, round_up(reinterpret_cast<std::uint64_t>(from), kPage) - reinterpret_cast<std::uint64_t>(from));
+      const std::uint64_t tail = (reinterpret_cast<std::uint64_t>(from) + words * 8) % kPage;
+      std::memset(from, 0, head);
+      std::memset(from + words * 8 - tail, 0, tail);
+    } else {
+      std::memset(words_ + (at >> 6), 0, words * 8);
+    }
+    at += words * 64;
+  }
+  if (at < end) words_[at >> 6] &= ~ones(0, end - at);
+}
+
+std::uint64_t BitShadow::first_clear(std::uint64_t address, std::uint64_t bytes, std::uint64_t otherwise) const {
+  std::uint64_t at = address - base_;
+  const std::uint64_t start = at, end = at + bytes;
+  while (at < end) {
+    const std::uint64_t n = std::min(end - at, 64 - (at & 63));
+    const std::uint64_t missing = ~words_[at >> 6] & ones(at & 63, n);
+    if (missing != 0) return (at & ~std::uint64_t{63}) + static_cast<std::uint64_t>(__builtin_ctzll(missing)) - start;
+    at += n;
+  }
+  return otherwise;
+}
+
+void BitShadow::copy(std::uint64_t to, std::uint64_t from, std::uint64_t bytes) {
+  std::uint64_t done = 0;
+  while (done < bytes) {
+    const auto n = static_cast<std::uint32_t>(std::min<std::uint64_t>(bytes - done, 32));
+    const std::uint32_t bits = get(from + done, n);
+    if (bits == (n == 32 ? ~std::uint32_t{0} : (std::uint32_t{1} << n) - 1)) {
+      set_few(to + done, n);
+    } else {
+      for (std::uint32_t i = 0; i < n; ++i) ((bits >> i) & 1) != 0 ? set(to + done + i, 1) : clear(to + done + i, 1);
+    }
+    done += n;
+  }
+}
+
+void Region::attach(std::uint64_t base, std::uint64_t bytes) {
+  base_ = base;
+  bytes_ = bytes;
+  cursor_ = base;
+  free_.clear();
+  free_.emplace(base, bytes);
+}
+
+std::uint64_t Region::take(std::uint64_t bytes) {
+  const std::uint64_t need = footprint(bytes);
+  const auto fits = [&](std::uint64_t from, std::uint64_t to) {
+    for (auto block = free_.lower_bound(from); block != free_.end() && block->first < to; ++block) {
+      if (block->second >= need) return block;
+    }
+    return free_.end();
+  };
+  auto block = fits(cursor_, base_ + bytes_);
+  if (block == free_.end()) block = fits(base_, cursor_);
+  if (block == free_.end()) return 0;
+  const auto [start, size] = *block;
+  free_.erase(block);
+  if (size > need) free_.emplace(start + need, size - need);
+  cursor_ = start + need;
+  return start + kRedZone;
+}
+
+void Region::give(std::uint64_t base, std::uint64_t bytes) {
+  std::uint64_t start = base - kRedZone, size = footprint(bytes);
+  auto next = free_.lower_bound(start);
+  if (next != free_.begin()) {
+    const auto previous = std::prev(next);
+    if (previous->first + previous->second == start) {
+      start = previous->first;
+      size += previous->second;
+      free_.erase(previous);
+    }
+  }
+  if (next != free_.end() && start + size == next->first) {
+    size += next->second;
+    free_.erase(next);
+  }
+  // A block that swallows the cursor must be found from it on.
+  if (cursor_ > start && cursor_ < start + size) cursor_ = start;
+  free_.emplace(start, size);
+}
+
+Heap& Heap::instance() {
+  static Heap& heap = *new Heap();  // never destroyed: the program's own static objects may free device memory at exit
+  return heap;
+}
+
+Heap::Heap() {
+  const int file = memfd_create("gradus-device-memory", MFD_CLOEXEC);
+  if (file < 0 || ftruncate(file, static_cast<off_t>(kDeviceSpace)) != 0)
+    throw std::runtime_error("emulator: cannot create device memory (memfd_create)");
+  std::byte* bytes = map(kDeviceSpace, PROT_READ | PROT_WRITE, MAP_SHARED, file);
+  close(file);
+  std::byte* addresses = map(kDeviceSpace + kHostSpace, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  if (mprotect(addresses + kDeviceSpace, kHostSpace, PROT_READ | PROT_WRITE) != 0)
+    throw std::runtime_error("emulator: cannot map managed memory");
+  base = reinterpret_cast<std::uint64_t>(addresses);
+  alias = reinterpret_cast<std::uint64_t>(bytes) - base;
+  device.attach(base, kDeviceSpace);
+  host.attach(base + kDeviceSpace, kHostSpace);
+  defined.attach(base, reinterpret_cast<std::uint64_t*>(reserve_zero_pages((kDeviceSpace + kHostSpace) / 8 + kPage)));
+}
+
+const HeapEntry* Heap::entry_at(std::uint64_t address) const {
+  auto above = entries.upper_bound(address);
+  if (above == entries.begin()) return nullptr;
+  --above;
+  return address - above->first < above->second.bytes ? &above->second : nullptr;
+}
+
+void Heap::shrink_quarantine(std::uint64_t keep) {
+  while (quarantined > keep && !quarantine.empty()) {
+    const auto oldest = entries.find(quarantine.front());
+    quarantine.pop_front();
+    const HeapEntry& entry = oldest->second;
+    quarantined -= entry.bytes;
+    if (entry.bytes >= kPage) drop_pages(at(entry.base), entry.bytes);
+    (device.holds(entry.base) ? device : host).give(entry.base, entry.bytes);
+    entries.erase(oldest);
+    ++generation;
+  }
+}
+
+void Heap::forget_definedness() {
+  for (auto& [start, entry] : entries) entry.tracked = false;
+  ++generation;
+}
+
+}  // namespace gradus::emulator

@@ -1,0 +1,212 @@
+#include <gradus/kernels/emulator/runtime/copy.h>
+
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <gradus/kernels/emulator/check/finding.h>
+#include <gradus/kernels/emulator/exec/machine.h>
+#include <gradus/kernels/emulator/exec/memory.h>
+#include <gradus/kernels/emulator/runtime/graph.h>
+
+namespace gradus::emulator::runtime {
+namespace {
+
+constexpr std::size_t kMostRows = 4096;  // beyond that, one range stands for all rows in the order check
+// Undefined bytes that a copy to the host may carry without a finding: the padding of structures.
+constexpr std::uint64_t kPadding = 16;
+
+std::byte* bytes_of(std::uint64_t address) {
+  return where_is(reinterpret_cast<const void*>(address)) == Where::pageable ? reinterpret_cast<std::byte*>(address)
+                                                                             : DeviceMemory::instance().at(address);
+}
+
+/// From the first byte of a side to its last.
+std::uint64_t span_of(const Side& side, const Box& box) {
+  if (box.bytes() == 0) return 0;
+  return (box.depth - 1) * side.slice + (box.height - 1) * side.pitch + box.width;
+}
+
+template <class F> void for_each_row(const Box& box, F&& f) {
+  for (std::size_t z = 0; z < box.depth; ++z) {
+    for (std::size_t y = 0; y < box.height; ++y) f(z, y);
+  }
+}
+
+std::uint64_t row_of(const Side& side, std::size_t z, std::size_t y) { return side.address + z * side.slice + y * side.pitch; }
+
+void add_accesses(const Side& side, const Box& box, bool write, std::vector<Access>& out) {
+  if (where_is(reinterpret_cast<const void*>(side.address)) == Where::pageable || box.bytes() == 0) return;
+  const std::uint64_t span = span_of(side, box);
+  if (span == box.bytes() || box.height * box.depth > kMostRows) {
+    out.push_back({side.address, span, write});
+  } else {
+    for_each_row(box, [&](std::size_t z, std::size_t y) { out.push_back({row_of(side, z, y), box.width, write}); });
+  }
+}
+
+/// Does `kind` fit what the pointers are? cudaMemcpyDefault always does.
+bool kind_fits(cudaMemcpyKind kind, Where to, Where from) {
+  const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
+  const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
+  if (kind == cudaMemcpyDefault) return true;
+  if (to_device ? to == Where::pageable : to == Where::device) return false;
+  return from_device ? from != Where::pageable : from != Where::device;
+}
+
+cudaError_t check_side(const Side& side, const Box& box, const char* call) {
+  if (where_is(reinterpret_cast<const void*>(side.address)) == Where::pageable) return cudaSuccess;
+  return DeviceMemory::instance().check_range(side.address, span_of(side, box), call) ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+/// Device address pages that hold no allocation: freed memory, or a pointer gone astray.
+bool is_stray(std::uint64_t address) {
+  const Allocation* allocation = DeviceMemory::instance().find(address);
+  return (allocation == nullptr || allocation->freed) && DeviceMemory::instance().is_device_page(address);
+}
+
+cudaError_t check_copy(const CopyRequest& request) {
+  if (request.kind < cudaMemcpyHostToHost || request.kind > cudaMemcpyDefault) return cudaErrorInvalidMemcpyDirection;
+  if (request.box.bytes() == 0) return cudaSuccess;
+  if (request.to.address == 0 || request.from.address == 0) return cudaErrorInvalidValue;
+  if (request.box.height > 1 && (request.box.width > request.to.pitch || request.box.width > request.from.pitch))
+    return cudaErrorInvalidPitchValue;
+  const Where to = where_is(reinterpret_cast<const void*>(request.to.address)),
+              from = where_is(reinterpret_cast<const void*>(request.from.address));
+  if (!kind_fits(request.kind, to, from)) return cudaErrorInvalidValue;
+  if (const cudaError_t error = check_side(request.to, request.box, request.call)) return error;
+  return check_side(request.from, request.box, request.call);
+}
+
+void report_undefined(const Operation& operation, std::uint64_t address, std::uint64_t bytes, std::uint64_t first) {
+  const SourceLine where = resolve(operation.site);
+  Finding finding;
+  finding.kind = Kind::uninitialised;
+  finding.file = where.file;
+  finding.line = where.line;
+  finding.text = operation.name + " copies " + std::to_string(bytes) + " bytes to the host of which byte +" + std::to_string(first) +
+                 " was never written: " + DeviceMemory::instance().describe(address + first);
+  Report::instance().add(finding);
+}
+
+/// True if at least kPadding bytes in a row are undefined; `first` is where.
+bool lacks_definition(std::uint64_t address, std::uint64_t bytes, std::uint64_t* first) {
+  auto& memory = DeviceMemory::instance();
+  for (std::uint64_t at = memory.first_undefined(address, bytes); at < bytes;) {
+    std::uint64_t end = at;
+    while (end < bytes && end - at < kPadding && memory.first_undefined(address + end, 1) == 0) ++end;
+    if (end - at >= kPadding) {
+      *first = at;
+      return true;
+    }
+    at = end + memory.first_undefined(address + end, bytes - end);
+  }
+  return false;
+}
+
+int run_copy(const CopyRequest& request, const std::byte* staged, Operation& self) {
+  auto& memory = DeviceMemory::instance();
+  const bool to_tracked = where_is(reinterpret_cast<const void*>(request.to.address)) != Where::pageable;
+  const bool from_tracked = staged == nullptr && where_is(reinterpret_cast<const void*>(request.from.address)) != Where::pageable;
+  bool told = options().checks != Checks::all;
+  for_each_row(request.box, [&](std::size_t z, std::size_t y) {
+    const std::uint64_t to = row_of(request.to, z, y), from = row_of(request.from, z, y), width = request.box.width;
+    const std::byte* source = staged != nullptr ? staged + (z * request.box.height + y) * width : bytes_of(from);
+    std::memmove(bytes_of(to), source, width);
+    std::uint64_t first = 0;
+    if (from_tracked && to_tracked) {
+      memory.copy_definedness(to, from, width);
+    } else if (to_tracked) {
+      memory.define(to, width);
+    } else if (from_tracked && !told && lacks_definition(from, width, &first)) {
+      report_undefined(self, from, width, first);
+      told = true;
+    }
+  });
+  return 0;
+}
+
+std::shared_ptr<std::vector<std::byte>> staged_source(const CopyRequest& request) {
+  auto staged = std::make_shared<std::vector<std::byte>>(request.box.bytes());
+  for_each_row(request.box, [&](std::size_t z, std::size_t y) {
+    std::memcpy(staged->data() + (z * request.box.height + y) * request.box.width, bytes_of(row_of(request.from, z, y)), request.box.width);
+  });
+  return staged;
+}
+
+}  // namespace
+
+Where where_is(const void* address) {
+  const auto at = reinterpret_cast<std::uint64_t>(address);
+  const Allocation* allocation = DeviceMemory::instance().find(at);
+  if (allocation != nullptr && !allocation->freed) {
+    if (allocation->kind == AllocationKind::managed) return Where::managed;
+    return allocation->kind == AllocationKind::pinned ? Where::pinned : Where::device;
+  }
+  return is_stray(at) ? Where::device : Where::pageable;
+}
+
+Operation copy_operation(const CopyRequest& request, cudaError_t* error) {
+  Operation operation;
+  *error = check_copy(request);
+  if (*error != cudaSuccess) return operation;
+  operation.name = request.call;
+  operation.site = CallSite::here();
+  add_accesses(request.to, request.box, true, operation.accesses);
+  add_accesses(request.from, request.box, false, operation.accesses);
+  operation.work = [request](Operation& self) { return run_copy(request, nullptr, self); };
+  return operation;
+}
+
+cudaError_t copy(const CopyRequest& request) {
+  if (request.stream == nullptr) return cudaErrorInvalidResourceHandle;
+  cudaError_t error = cudaSuccess;
+  Operation operation = copy_operation(request, &error);
+  if (error != cudaSuccess || request.box.bytes() == 0) return error;
+  const Where to = where_is(reinterpret_cast<const void*>(request.to.address)),
+              from = where_is(reinterpret_cast<const void*>(request.from.address));
+  if (request.stream->capture) return enqueue(*request.stream, std::move(operation), cudaGraphNodeTypeMemcpy);
+  const bool on_device = to == Where::device && from == Where::device;
+  if (request.async ? to == Where::pageable : !on_device) return enqueue_and_wait(*request.stream, std::move(operation));
+  if (from == Where::pageable) {  // read at once into the driver's own buffer
+    operation.work = [request, staged = staged_source(request)](Operation& self) { return run_copy(request, staged->data(), self); };
+  }
+  return enqueue(*request.stream, std::move(operation), cudaGraphNodeTypeMemcpy);
+}
+
+Operation fill_operation(const FillRequest& request, cudaError_t* error) {
+  Operation operation;
+  *error = cudaSuccess;
+  if (request.box.bytes() == 0) return operation;
+  if (where_is(reinterpret_cast<const void*>(request.to.address)) == Where::pageable) *error = cudaErrorInvalidValue;
+  if (*error == cudaSuccess) *error = check_side(request.to, request.box, request.call);
+  if (*error != cudaSuccess) return operation;
+  operation.name = request.call;
+  operation.site = CallSite::here();
+  add_accesses(request.to, request.box, true, operation.accesses);
+  operation.work = [request](Operation&) {
+    for_each_row(request.box, [&](std::size_t z, std::size_t y) {
+      const std::uint64_t row = row_of(request.to, z, y);
+      std::byte* const bytes = bytes_of(row);
+      if (request.element == 1) std::memset(bytes, request.value, request.box.width);
+      for (std::size_t i = 0; request.element > 1 && i + request.element <= request.box.width; i += request.element) {
+        std::memcpy(bytes + i, &request.value, request.element);  // little endian: the low bytes
+      }
+      DeviceMemory::instance().define(row, request.box.width);
+    });
+    return 0;
+  };
+  return operation;
+}
+
+cudaError_t fill(const FillRequest& request, Stream* stream, bool async) {
+  if (stream == nullptr) return cudaErrorInvalidResourceHandle;
+  cudaError_t error = cudaSuccess;
+  Operation operation = fill_operation(request, &error);
+  if (error != cudaSuccess || request.box.bytes() == 0) return error;
+  const bool waits = !async && where_is(reinterpret_cast<const void*>(request.to.address)) != Where::device;
+  return waits ? enqueue_and_wait(*stream, std::move(operation)) : enqueue(*stream, std::move(operation), cudaGraphNodeTypeMemset);
+}
+
+}  // namespace gradus::emulator::runtime

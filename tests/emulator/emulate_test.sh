@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# ./dev emulate, end to end: planted programs and their clean twins, options, exit codes. Needs nvcc; usage: emulate_test.sh EMULATE LIBRARY
+set -uo pipefail
+emulate=$1
+export GRADUS_EMULATOR_LIBRARY=$2
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then echo "SKIP: nvcc is not here"; exit 0; fi
+
+fail() { printf 'FAILED: %s\n' "$*"; sed 's/^/    /' "$work/err" | head -n 20; failures=$((failures + 1)); }
+
+run() { "$emulate" "$@" >"$work/out" 2>"$work/err"; status=$?; }
+
+# ---- planted programs: the kind at the line that is marked, and nothing in the twin
+
+for program in "$here"/planted/programs/*.cu; do
+  kind=$(grep -oE '// expect: [a-z-]+' "$program" | head -n 1 | cut -d' ' -f3)
+  line=$(grep -nE '// expect: ' "$program" | head -n 1 | cut -d: -f1)
+  name=$(basename "$program")
+  for seed in 0 3; do
+    run "$program" --seed $seed
+    [ $status = 86 ] || fail "$name, seed $seed: exit code $status instead of 86"
+    grep -qE "$name:$line: $kind: " "$work/err" || fail "$name, seed $seed: no $kind at line $line"
+    [ "$(grep -cE '^[^ ]+:[0-9]+: [a-z-]+: ' "$work/err")" = 1 ] || fail "$name, seed $seed: more than one finding"
+  done
+  run "$program" -DCLEAN
+  [ $status = 0 ] || fail "$name: the clean twin ends with $status"
+  if grep -qE '^[^ ]+:[0-9]+: [a-z-]+: ' "$work/err"; then fail "$name: the clean twin has a finding"; fi
+done
+
+# ---- the driver
+
+cat >"$work/echo.cu" <<'CU'
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+__global__ void say(int n) { printf("kernel says %d\n", n); }
+int main(int argc, char** argv) {
+  say<<<1, 1>>>(argc > 1 ? std::stoi(argv[1]) : VALUE);
+  cudaDeviceSynchronize();
+  return argc > 2 ? std::atoi(argv[2]) : 0;
+}
+CU
+run "$work/echo.cu" -DVALUE=5
+[ $status = 0 ] && grep -qx 'kernel says 5' "$work/out" || fail "a define reaches nvcc"
+grep -q 'Clean here is not clean on silicon' "$work/err" || fail "the footer says what clean means"
+run "$work/echo.cu" -DVALUE=5 -arch=sm_75 -- 17 3
+[ $status = 3 ] && grep -qx 'kernel says 17' "$work/out" || fail "arguments and exit code of the program"
+run "$work/echo.cu" -DVALUE=5 --seeds 3
+[ $status = 0 ] && [ "$(grep -c 'kernel says 5' "$work/out")" = 1 ] || fail "--seeds prints once"
+run "$work/echo.cu" -DVALUE=5 --count "$work/count.json"
+[ $status = 0 ] && grep -q 'warp_instructions' "$work/count.json" || fail "--count writes JSON"
+run "$work/echo.cu"
+[ $status = 2 ] && grep -q 'VALUE' "$work/err" || fail "nvcc's errors are shown"
+run "$work/absent.cu"
+[ $status = 2 ] || fail "a missing file"
+run --help
+[ $status = 0 ] && grep -q 'usage' "$work/out" || fail "--help"
+
+cat >"$work/order.cu" <<'CU'
+#include <cstdio>
+__global__ void last(int* out) { atomicExch(out, blockIdx.x); }
+int main() {
+  int *out, host;
+  cudaMalloc(&out, sizeof(int));
+  cudaMemset(out, 0, sizeof(int));
+  last<<<64, 32>>>(out);
+  cudaMemcpy(&host, out, sizeof(int), cudaMemcpyDeviceToHost);
+  printf("%d\n", host);
+}
+CU
+run "$work/order.cu" --seeds 4
+[ $status = 1 ] && grep -q 'prints something else' "$work/err" || fail "--seeds finds a result that depends on the order of blocks"
+
+cat >"$work/blas.cu" <<'CU'
+extern "C" int cufftExecC2C(int);
+int main() { return cufftExecC2C(0); }
+CU
+run "$work/blas.cu" -lcufft
+[ $status = 2 ] && grep -q 'the emulator does not have: cufftExecC2C' "$work/err" || fail "a missing library function is named"
+
+[ $failures = 0 ] && echo "all passed"
+exit $((failures > 0))
