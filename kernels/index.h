@@ -30,8 +30,8 @@ void scatter_add(Array y, ConstArray x, ConstArray index, int axis);
 void one_hot(Array y, ConstArray index);
 /// Waits for the device.
 std::int64_t first_out_of_range(ConstArray index, std::int64_t bound);
-/// Queues a check of the index for `op`, a string literal: what lies outside [0, bound) becomes the device's fault (kernels/device.h), which
-/// the next synchronising call throws. The kernels above skip such an index, or write 0.
+/// Queues a check of the index for `op`, a string literal: what lies outside [0, bound) becomes the device's fault (kernels/device.h),
+/// which the next synchronising call throws. The kernels above skip such an index, or write 0.
 void note_out_of_range(ConstArray index, std::int64_t bound, const char* op);
 }  // namespace cuda
 

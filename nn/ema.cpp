@@ -15,8 +15,14 @@ void ema_update(const TensorList& teacher, const TensorList& student, double dec
     require_same_shape("ema_update", "teacher", teacher[i], "student", student[i]);
     begin_write("ema_update", teacher[i]);
   }
-  for (std::size_t i = 0; i < teacher.size(); ++i)  // what passed once passes again: nothing below can fail
-    GRADUS_RUN(teacher[i].device(), ema, begin_write("ema_update", teacher[i]), student[i].array(), decay);
+  Vec<EmaItem> items;
+  for (std::size_t i = 0; i < teacher.size(); ++i)  // what passed once passes again
+    items.push_back({begin_write("ema_update", teacher[i]), student[i].array()});
+  for (std::size_t first = 0, last; first < items.size(); first = last) {
+    last = first + 1;
+    while (last < items.size() && teacher[last].device() == teacher[first].device()) ++last;
+    GRADUS_RUN(teacher[first].device(), ema_many, items.data() + first, static_cast<int>(last - first), decay);
+  }
 }
 
 }  // namespace gradus::inline v0::detail

@@ -11,8 +11,12 @@ namespace gradus::inline v0 {
 
 double global_norm(const Gradients& gradients) {
   double sum = 0;
-  for (const Tensor& g : gradients.values)
-    if (g) sum += GRADUS_RUN(g.device(), squared_norm, g.array());
+  for (const Device device : {Device::cpu, Device::cuda}) {
+    Vec<ConstArray> arrays;
+    for (const Tensor& g : gradients.values)
+      if (g && g.device() == device) arrays.push_back(g.array());
+    if (!arrays.empty()) sum += GRADUS_RUN(device, squared_norm_many, arrays.data(), static_cast<int>(arrays.size()));
+  }
   return std::sqrt(sum);
 }
 

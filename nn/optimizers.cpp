@@ -106,11 +106,14 @@ void Optimizer::step(const Gradients& gradients) {
     if (gradients.values[i]) prepare(gradients.parameters[i], gradients.values[i]);
 
   const double rate = learning_rate();
-  for (const Pending& p : pending_) {  // nothing below can fail
-    OptimizerState& state = states_[p.index];
-    ++state.steps;
-    apply({*p.parameter, *p.gradient, state, rate});
+  updates_.clear();
+  for (const Pending& p : pending_) updates_.push_back({p.parameter, p.gradient, &states_[p.index], rate});
+  for (std::size_t first = 0, last; first < updates_.size(); first = last) {
+    last = first + 1;
+    while (last < updates_.size() && updates_[last].parameter->device() == updates_[first].parameter->device()) ++last;
+    apply({updates_.data() + first, last - first});
   }
+  for (const Update& u : updates_) ++u.state->steps;
   ++steps_;
 }
 
@@ -194,10 +197,15 @@ Sgd::Sgd(SgdConfig config) : Optimizer("sgd", config.no_decay), config_(std::mov
   require(config_.weight_decay >= 0, "sgd", "weight_decay", config_.weight_decay, "at least 0");
 }
 
-void Sgd::apply(const Update& u) {
-  const SgdStep step{u.rate, config_.momentum, u.state.decays ? config_.weight_decay : 0, config_.nesterov};
-  GRADUS_RUN(u.parameter.device(), sgd, writable(u.parameter), writable(u.state.moments[0]), u.gradient.array(), array_of(u.state.mask),
-             step);
+void Sgd::apply(std::span<const Update> updates) {
+  items_.clear();
+  for (const Update& u : updates)
+    items_.push_back({writable(*u.parameter),
+                      writable(u.state->moments[0]),
+                      u.gradient->array(),
+                      array_of(u.state->mask),
+                      {u.rate, config_.momentum, u.state->decays ? config_.weight_decay : 0, config_.nesterov}});
+  GRADUS_RUN(updates[0].parameter->device(), sgd_many, items_.data(), static_cast<int>(items_.size()));
 }
 
 // ---- Adam
@@ -218,15 +226,23 @@ Adam::Adam(const char* name, AdamConfig config, bool decoupled)
   require(config_.weight_decay >= 0, name, "weight_decay", config_.weight_decay, "at least 0");
 }
 
-void Adam::apply(const Update& u) {
-  if (corrections_.steps != u.state.steps) {  // the parameters of a model mostly share one count: two powers a step, not two a parameter
-    const auto t = static_cast<double>(u.state.steps);
-    corrections_ = {u.state.steps, 1 - std::pow(config_.beta1, t), 1 - std::pow(config_.beta2, t)};
+void Adam::apply(std::span<const Update> updates) {
+  items_.clear();
+  for (const Update& u : updates) {
+    const std::int64_t steps = u.state->steps + 1;
+    if (corrections_.steps != steps) {  // a model's parameters mostly share one count: two powers a step, not two a parameter
+      const auto t = static_cast<double>(steps);
+      corrections_ = {steps, 1 - std::pow(config_.beta1, t), 1 - std::pow(config_.beta2, t)};
+    }
+    items_.push_back({writable(*u.parameter),
+                      writable(u.state->moments[0]),
+                      writable(u.state->moments[1]),
+                      u.gradient->array(),
+                      array_of(u.state->mask),
+                      {u.rate, config_.beta1, config_.beta2, config_.epsilon, u.state->decays ? config_.weight_decay : 0, decoupled_,
+                       corrections_.first, corrections_.second}});
   }
-  const AdamStep step{u.rate,     config_.beta1,      config_.beta2,      config_.epsilon, u.state.decays ? config_.weight_decay : 0,
-                      decoupled_, corrections_.first, corrections_.second};
-  GRADUS_RUN(u.parameter.device(), adam, writable(u.parameter), writable(u.state.moments[0]), writable(u.state.moments[1]),
-             u.gradient.array(), array_of(u.state.mask), step);
+  GRADUS_RUN(updates[0].parameter->device(), adam_many, items_.data(), static_cast<int>(items_.size()));
 }
 
 AdamW::AdamW(AdamWConfig config)

@@ -13,6 +13,7 @@
 #include <gradus/engine/tape.h>
 #include <gradus/nn/config.h>
 #include <gradus/nn/growth.h>
+#include <gradus/kernels/optimizer.h>
 #include <gradus/nn/module.h>
 #include <gradus/nn/schedules.h>
 
@@ -103,16 +104,16 @@ class Optimizer {
   Optimizer& operator=(const Optimizer&) = default;
   Optimizer& operator=(Optimizer&&) noexcept = default;
 
-  /// What one parameter's update needs. state.steps counts this step too.
+  /// What one parameter's update needs. state->steps counts the steps before this one.
   struct Update {
-    const Tensor &parameter, &gradient;  // begin_write() has been called on the parameter
-    OptimizerState& state;
+    const Tensor *parameter, *gradient;  // begin_write() has been called on the parameter
+    OptimizerState* state;
     double rate;
   };
   virtual const Schedule& schedule() const = 0;
   virtual std::unique_ptr<Optimizer> make() const = 0;
-  /// Moves one parameter. Must not fail.
-  virtual void apply(const Update& update) = 0;
+  /// Moves parameters of one device, in order: on CUDA in a launch or two for all of them. Only memory can run out, before anything moved.
+  virtual void apply(std::span<const Update> updates) = 0;
 
  private:
   struct Pending {
@@ -128,7 +129,8 @@ class Optimizer {
   std::int64_t steps_ = 0;
   Vec<std::uint64_t> ids_;  // beside states_, so that a search reads nothing else
   Vec<OptimizerState> states_;
-  Vec<Pending> pending_;            // the step in progress
+  Vec<Pending> pending_;  // the step in progress
+  Vec<Update> updates_;
   mutable std::size_t cursor_ = 0;  // where the next parameter is expected: gradients come in the same order at every step
 };
 
@@ -161,8 +163,9 @@ class Sgd final : public Optimizer {
  private:
   const Schedule& schedule() const override { return config_.learning_rate; }
   std::unique_ptr<Optimizer> make() const override { return std::make_unique<Sgd>(config_); }
-  void apply(const Update& update) override;
+  void apply(std::span<const Update> updates) override;
   SgdConfig config_;
+  Vec<SgdItem> items_;  // of the step in progress
 };
 
 struct AdamConfig {
@@ -195,9 +198,10 @@ class Adam : public Optimizer {
  private:
   const Schedule& schedule() const override { return config_.learning_rate; }
   std::unique_ptr<Optimizer> make() const override { return std::unique_ptr<Optimizer>(new Adam(name(), config_, decoupled_)); }
-  void apply(const Update& update) override;
+  void apply(std::span<const Update> updates) override;
   AdamConfig config_;
   bool decoupled_;
+  Vec<AdamItem> items_;  // of the step in progress
   struct {
     std::int64_t steps = 0;
     double first = 1, second = 1;  // 1 - beta^steps

@@ -76,7 +76,7 @@ AttackResult last_iterate(const Classifier& model, const Tensor& x, const Tensor
     non_finite += g.non_finite;
     result.loss = g.loss;
     result.success = detail::misclassified(g.logits, labels);
-    point = ball.project(add_scaled(point, ball.dual_step(g.gradient), config.step()));
+    point = ball.ascend(point, g.gradient, config.step());
   }
   result.adversarial = point;
   result.forward_count = result.backward_count = config.steps;
@@ -122,7 +122,7 @@ AttackResult pgd_attack(const Classifier& model, const Tensor& x, const Tensor& 
       ++result.forward_count;
       ++result.backward_count;
       best.offer(point, g.logits, g.loss, labels);
-      point = ball.project(add_scaled(point, ball.dual_step(g.gradient), config.step()));
+      point = ball.ascend(point, g.gradient, config.step());
     }
     look(point);
   }
@@ -149,7 +149,7 @@ AttackResult fgsm_attack(const Classifier& model, const Tensor& x, const Tensor&
   AttackResult result;
   const Tensor start = config.random_start ? ball.random_start(fold(key, 0), sample_ids) : x.detach();
   const InputGradient g = detail::input_gradient(model, start, labels, AttackLoss::cross_entropy);
-  result.adversarial = ball.project(add_scaled(start, ball.dual_step(g.gradient), config.step_factor * config.threat.eps));
+  result.adversarial = ball.ascend(start, g.gradient, config.step_factor * config.threat.eps);
   const NoGrad evaluation;
   const Tensor clean = config.random_start ? model(x) : g.logits;
   result.adversarial = detail::choose_rows(detail::misclassified(clean, labels), x.detach(), result.adversarial);

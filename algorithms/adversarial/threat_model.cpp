@@ -67,6 +67,18 @@ Tensor ThreatBall::dual_step(const Tensor& gradient) const {
   return gradient * per_sample(factor, gradient);
 }
 
+Tensor ThreatBall::ascend(const Tensor& point, const Tensor& gradient, double step) const {
+  const NoGrad constant;
+  if (threat_.norm != Norm::linf) return project(add_scaled(point, dual_step(gradient), step));
+  for (const auto& [name, t] : {std::pair{"point", &point}, {"gradient", &gradient}}) {
+    require_same_dtype("ascend", "x", x_, name, *t);
+    require_same_shape("ascend", "x", x_, name, *t);
+  }
+  Tensor y = empty_like(x_);
+  GRADUS_RUN(x_.device(), pgd_linf_step, fresh(y), point.array(), gradient.array(), lower_.array(), upper_.array(), step);
+  return y;
+}
+
 Tensor ThreatBall::random_start(Key key, const Tensor& sample_ids) const {
   if (threat_.norm == Norm::linf) return project(x_ + uniform(key, sample_ids, x_.shape(), -threat_.eps, threat_.eps, x_.dtype()));
   // Uniform in the n-ball: n + 2 normals, normalised, the first n kept (Barthe et al. 2005; Harman and Lacko 2010).

@@ -26,7 +26,7 @@ struct ThreatModel {
 /// A threat model around given inputs x [N, ...], f32 or f64, x inside the box. Everything is per sample and per sample only.
 ///
 ///     ThreatBall ball({Norm::linf, 0.25}, x);
-///     x_adv = ball.project(add_scaled(x_adv, ball.dual_step(gradient), alpha));
+///     x_adv = ball.ascend(x_adv, gradient, alpha);
 class ThreatBall {
  public:
   /// Throws ValueError if x leaves the box.
@@ -36,6 +36,8 @@ class ThreatBall {
   Tensor project(const Tensor& moved) const;
   /// The steepest unit step: sign(g), with sign(0) = 0, or g / |g|_2 per sample (0 where the gradient is 0).
   Tensor dual_step(const Tensor& gradient) const;
+  /// The projection of point + step dual_step(gradient): one step of ascent. For linf one pass over memory.
+  Tensor ascend(const Tensor& point, const Tensor& gradient, double step) const;
   /// Uniform in the ball, clipped to the box. `sample_ids` [N] i64 name the draws: the same for any batch split.
   Tensor random_start(Key key, const Tensor& sample_ids) const;
   /// |moved - x| per sample, f64 [N].

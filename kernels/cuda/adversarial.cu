@@ -3,6 +3,8 @@
 // Sums and bisections are in f64 as on the CPU; a sum over a row is taken in another order (256 or 1024 threads, then a tree), fixed by the
 // row's length alone. linf_bounds, pgd_linf_step, linf_distance and zero_non_finite give the CPU's bits.
 
+#include <type_traits>
+
 #include <gradus/kernels/adversarial.h>
 #include <gradus/kernels/cuda/dynamic_shared.cuh>
 #include <gradus/kernels/cuda/elementwise.cuh>
@@ -24,21 +26,27 @@ struct Rows {
 
 // ---- linf_bounds -----------------------------------------------------------------------------------------------------------------------
 
-__device__ inline float towards(float from, float to) { return ::nextafterf(from, to); }
-__device__ inline double towards(double from, double to) { return ::nextafter(from, to); }
+/// The next number below or above x, without a branch: nextafter would part the lanes of a warp, and their stores with them.
+template <class T> __device__ inline T next(T x, bool up) {
+  using Bits = std::conditional_t<sizeof(T) == sizeof(float), std::int32_t, std::int64_t>;
+  const Bits bits = __builtin_bit_cast(Bits, x);
+  const T beside = __builtin_bit_cast(T, bits + ((x > T(0)) == up ? Bits(1) : Bits(-1)));
+  const T smallest = __builtin_bit_cast(T, Bits(1));
+  return x == T(0) ? (up ? smallest : -smallest) : beside;
+}
 
 /// [max(x - eps, low), min(x + eps, high)], the ends rounded towards x.
 template <class T> struct Bounds {
   double eps;
   T low, high;
   __device__ T lower(T x) const {
-    T down = static_cast<T>(static_cast<double>(x) - eps);
-    if (static_cast<double>(x) - static_cast<double>(down) > eps) down = towards(down, x);
+    const T nearest = static_cast<T>(static_cast<double>(x) - eps);
+    const T down = static_cast<double>(x) - static_cast<double>(nearest) > eps ? next(nearest, true) : nearest;
     return down < low ? low : down;
   }
   __device__ T upper(T x) const {
-    T up = static_cast<T>(static_cast<double>(x) + eps);
-    if (static_cast<double>(up) - static_cast<double>(x) > eps) up = towards(up, x);
+    const T nearest = static_cast<T>(static_cast<double>(x) + eps);
+    const T up = static_cast<double>(nearest) - static_cast<double>(x) > eps ? next(nearest, false) : nearest;
     return up > high ? high : up;
   }
 };
@@ -140,7 +148,7 @@ template <class T> struct Sample {
 
 /// Grid: samples; block: 1024; shared: the sample and its move where kStaged. Reads x and moved once where they are staged, otherwise 54
 /// times, from the second on out of the L2 cache; writes y once.
-template <class T, bool kStaged> __global__ void __launch_bounds__(kProjectThreads)
+template <class T, bool kStaged> __global__ void __launch_bounds__(kProjectThreads, 1)
     l2_project_kernel(T* y, const T* x, const T* moved, std::int64_t n, double eps, double low, double high) {
   __shared__ double scratch[kProjectThreads / kWarp];
   const std::int64_t first = blockIdx.x * n;

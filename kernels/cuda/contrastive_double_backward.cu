@@ -114,7 +114,7 @@ template <class T, class K> struct Weigher {
 
 /// The sum over a block's threads, in a fixed order.
 __device__ inline void write_block_total(double* to, double value) {
-  __shared__ double scratch[kThreads / kWarp];
+  alignas(16) __shared__ double scratch[kThreads / kWarp];
   value = block_reduce<kThreads>(value, scratch, [](double a, double b) { return a + b; });
   if (threadIdx.x == 0) *to = value;
 }

@@ -8,9 +8,10 @@
 
 namespace gradus::inline v0::cuda::contrast {
 
-/// Copies chunk after chunk.
+/// Copies chunk after chunk. It refers to the kernel's parameter: nvcc 13.0 took a copy of a part of it for the parameter itself, and read
+/// what followed the copy from there.
 template <class T, class K> struct Source {
-  Side<T> side;
+  const Side<T>& side;
   const T *row_cotangent, *column_cotangent;   // any may be null
   int first_row, column, last, width, slices;  // columns [column, last) are to come; slices 0: no gradient
   int tile = 0, chunk = 0, slice = 0, line = 0;

@@ -32,7 +32,7 @@ template <class T> void add_parts(const char* op, T* out, const T* parts, int sp
 /// out = scale / temperature^power * the sum of n numbers, in one fixed order. One block.
 template <class T> __global__ void __launch_bounds__(kRowThreads)
     add_numbers_kernel(T* out, const double* numbers, int n, const T* temperature, double scale, int power) {
-  __shared__ double scratch[kRowWarps];
+  alignas(16) __shared__ double scratch[kRowWarps];
   double sum = 0;
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kRowThreads) sum += numbers[i];
   sum = block_reduce<kRowThreads>(sum, scratch, [](double a, double b) { return a + b; });
@@ -42,7 +42,7 @@ template <class T> __global__ void __launch_bounds__(kRowThreads)
 
 /// This warp's sum becomes part of its block's.
 __device__ inline void write_block_sum(double* sums, double warp_sum) {
-  __shared__ double scratch[kRowWarps];
+  alignas(16) __shared__ double scratch[kRowWarps];
   if (threadIdx.x % kWarp == 0) scratch[threadIdx.x / kWarp] = warp_sum;
   __syncthreads();
   if (threadIdx.x != 0) return;

@@ -255,14 +255,14 @@ void add_bias(Array y, ConstArray bias, const Conv2dShape& v) {
 
 std::size_t conv2d_workspace_bytes([[maybe_unused]] DType dtype, [[maybe_unused]] const Conv2dShape& v) {
 #if defined(GRADUS_CUDNN)
-  if (uses_cudnn() && cudnn_takes(v)) return cudnn_workspace_bytes(CudnnOp::forward, dtype, v);
+  if (uses_cudnn() && cudnn_takes(CudnnOp::forward, dtype, v)) return cudnn_workspace_bytes(CudnnOp::forward, dtype, v);
 #endif
   return 0;
 }
 
 void conv2d(Array y, ConstArray x, ConstArray w, ConstArray bias, const Conv2dShape& v, [[maybe_unused]] Workspace workspace) {
 #if defined(GRADUS_CUDNN)
-  if (uses_cudnn() && cudnn_takes(v)) {
+  if (uses_cudnn() && cudnn_takes(CudnnOp::forward, y.dtype, v)) {
     cudnn_convolve(y.dtype, v, y.data, x.data, w.data, workspace);
     if (bias) add_bias(y, bias, v);
     return;
@@ -276,14 +276,15 @@ void conv2d(Array y, ConstArray x, ConstArray w, ConstArray bias, const Conv2dSh
 
 std::size_t conv2d_input_grad_workspace_bytes([[maybe_unused]] DType dtype, [[maybe_unused]] const Conv2dShape& v) {
 #if defined(GRADUS_CUDNN)
-  if (uses_cudnn() && cudnn_takes(v)) return cudnn_workspace_bytes(CudnnOp::input_grad, dtype, v);
+  if (uses_cudnn() && cudnn_takes(CudnnOp::input_grad, dtype, v)) return cudnn_workspace_bytes(CudnnOp::input_grad, dtype, v);
 #endif
   return 0;
 }
 
 void conv2d_input_grad(Array dx, ConstArray dy, ConstArray w, const Conv2dShape& v, [[maybe_unused]] Workspace workspace) {
 #if defined(GRADUS_CUDNN)
-  if (uses_cudnn() && cudnn_takes(v)) return cudnn_input_grad(dx.dtype, v, dx.data, dy.data, w.data, workspace);
+  if (uses_cudnn() && cudnn_takes(CudnnOp::input_grad, dx.dtype, v))
+    return cudnn_input_grad(dx.dtype, v, dx.data, dy.data, w.data, workspace);
 #endif
   with_floating(dx.dtype, [&](auto t) {
     using T = decltype(t);

@@ -6,6 +6,8 @@
 // into stride_h x stride_w phases (pixels a stride apart), each met by its own taps of the kernel, -, as in kernels/cpu/convolution.cpp.
 #pragma once
 
+#include <optional>
+
 #include <gradus/kernels/convolution.h>
 #include <gradus/kernels/cuda/elementwise_divider.cuh>
 #include <gradus/kernels/cuda/gemm_tile.cuh>
@@ -124,7 +126,7 @@ ConvCall<T> backward_call(const Conv2dShape& v, std::int64_t phase_h, std::int64
 /// and returns whether it does. (Above four channels of y a tile of 16 rows is better.)
 inline bool is_depthwise(const Conv2dShape& v) { return v.groups > 1 && v.c == v.groups && v.k <= 4 * v.groups; }
 template <class T> bool correlate_depthwise(const char* op, const ConvCall<T>& call, bool input_grad);
-template <class T> std::size_t depthwise_weight_grad_bytes(const Conv2dShape& v);
+template <class T> std::optional<std::size_t> depthwise_weight_grad_bytes(const Conv2dShape& v);
 template <class T> bool depthwise_weight_grad(const Conv2dShape& v, T* dw, const T* x, const T* dy, Workspace workspace);
 
 /// dw[i] = the sum over the segments of partial[segment][i], in order (convolution_weight.cu).

@@ -145,8 +145,13 @@ __global__ __launch_bounds__(Tile::kThreads, Tile::kBlocks) void weight_gradient
   const int pixels = static_cast<int>(min(c.pixels - first, std::int64_t{call.segment}));
   const SegmentStart start(c, first);
   if (threadIdx.x == 0)
-    out = {call.dw + ((std::int64_t{segment} * c.groups + group) * c.rows + row) * c.weight_row + column, c.weight_row, nullptr,
-           min(c.rows - row, Tile::kRows), min(c.depth - column, Tile::kColumns), call.vector_dw, false};
+    out = {call.dw + ((std::int64_t{segment} * c.groups + group) * c.rows + row) * c.weight_row + column,
+           c.weight_row,
+           nullptr,
+           min(c.rows - row, Tile::kRows),
+           min(c.depth - column, Tile::kColumns),
+           call.vector_dw,
+           false};
   const A a(call, group, row, start);
   const B b(c, table, group, column, start);
   __syncthreads();
@@ -224,12 +229,12 @@ template void product::merge_segments<double>(double*, const double*, std::int64
 
 std::size_t conv2d_weight_grad_workspace_bytes(DType dtype, const Conv2dShape& v) {
 #if defined(GRADUS_CUDNN)
-  if (uses_cudnn() && cudnn_takes(v)) return cudnn_workspace_bytes(CudnnOp::weight_grad, dtype, v);
+  if (uses_cudnn() && cudnn_takes(CudnnOp::weight_grad, dtype, v)) return cudnn_workspace_bytes(CudnnOp::weight_grad, dtype, v);
 #endif
   if (is_depthwise(v)) {
-    std::size_t bytes = 0;
+    std::optional<std::size_t> bytes;
     with_floating(dtype, [&](auto t) { bytes = depthwise_weight_grad_bytes<decltype(t)>(v); });
-    if (bytes > 0) return bytes;
+    if (bytes) return *bytes;
   }
   const Cut cut = cut_of(dtype, v);
   const std::int64_t weights = v.k * (v.c / v.groups) * v.r * v.s;
@@ -238,7 +243,8 @@ std::size_t conv2d_weight_grad_workspace_bytes(DType dtype, const Conv2dShape& v
 
 void conv2d_weight_grad(Array dw, ConstArray x, ConstArray dy, const Conv2dShape& v, Workspace workspace) {
 #if defined(GRADUS_CUDNN)
-  if (uses_cudnn() && cudnn_takes(v)) return cudnn_weight_grad(dw.dtype, v, dw.data, x.data, dy.data, workspace);
+  if (uses_cudnn() && cudnn_takes(CudnnOp::weight_grad, dw.dtype, v))
+    return cudnn_weight_grad(dw.dtype, v, dw.data, x.data, dy.data, workspace);
 #endif
   if (dw.elements() == 0) return;
   with_floating(dw.dtype, [&](auto t) {

@@ -63,6 +63,7 @@ template <class T> __device__ inline Two<T, T> loss_and_lse(T largest, T others,
 template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads)
     classes_forward(T* loss, T* lse, const T* x, Classes<T> c, bool aligned, G group) {
   using A = typename G::template Sum<T>;
+  __shared__ double scratch[G::kScratch];
   const std::int64_t row = group.line();
   const bool here = row < c.rows;
   const std::int64_t target = c.of(row);
@@ -75,7 +76,7 @@ template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineTh
       if (at.position(j) == target) own = v[j], v[j] = -infinity<T>(), owner = true;
     take_in(s, v);
   });
-  const T largest = group_max(group, s.a), others = static_cast<T>(group_exp_sum(group, s, largest));
+  const T largest = group_max(group, scratch, s.a), others = static_cast<T>(group_exp_sum(group, scratch, s, largest));
   if (owner) {
     const Two<T, T> r = loss_and_lse(largest, others, own);
     loss[row] = r.a * c.weight(target);
@@ -89,6 +90,7 @@ template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineTh
 /// The same grid, the rows from the last to the first.
 template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads)
     classes_backward(T* dx, const T* dloss, const T* x, const T* lse, Classes<T> c, bool aligned, G group) {
+  __shared__ double scratch[G::kScratch];
   const std::int64_t row = c.rows - 1 - group.line();
   const bool here = row >= 0;
   const std::int64_t target = c.of(row);
@@ -111,7 +113,7 @@ template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineTh
     }
     others += tree_sum<kRowLoad>(v);
   });
-  others = group_sum(group, others);
+  others = group_sum(group, scratch, others);
   if (owner) to[target] = -static_cast<T>(others);  // over the 0 that this thread put there
 }
 
@@ -131,6 +133,7 @@ template <class T> __device__ inline T centre_of(T largest) { return largest == 
 template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads)
     soft_forward(T* loss, T* lse, const T* x, const T* t, const T* weights, std::int64_t rows, std::int64_t k, bool aligned, G group) {
   using A = typename G::template Sum<T>;
+  __shared__ double scratch[G::kScratch];
   const std::int64_t row = group.line(), end = row < rows ? k : 0, base = row < rows ? row * k : 0;
   Two<T, A> s{-infinity<T>(), 0};
   Weighted<A> w{0, 0};
@@ -155,10 +158,10 @@ template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineTh
     w.distance += tree_sum<kRowLoad>(distance);
     w.mass += tree_sum<kRowLoad>(p);
   });
-  const T largest = group_max(group, s.a);
-  const A sum = group_exp_sum(group, s, largest);
+  const T largest = group_max(group, scratch, s.a);
+  const A sum = group_exp_sum(group, scratch, s, largest);
   recentre(w, centre_of(largest) - centre_of(s.a));
-  const A distance = group_sum(group, w.distance), mass = group_sum(group, w.mass);
+  const A distance = group_sum(group, scratch, w.distance), mass = group_sum(group, scratch, w.mass);
   if (end == 0 || group.member() != 0) return;
   const A rest = ::log(sum);
   loss[row] = static_cast<T>(mass == 0 ? distance : distance + mass * rest);

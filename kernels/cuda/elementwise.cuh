@@ -2,7 +2,7 @@
 //
 // Three kernels, chosen on the host by the operands' shapes:
 //   map      every operand is as large as y or is one element; any size, any alignment
-//   rows     y [rows, N] with an operand [N] (a bias beside a batch), which a thread reads once for 16 rows
+//   rows     y [rows, N], at most two operands, one of them [N] (a bias beside a batch), which a thread reads once for 16 rows
 //   strided  everything else, after axes that can be one are merged: an operand's offset is a sum of index times stride
 // An element's value depends on its operands alone, so the choice never shows in the bits. y may be an operand of its own shape: a thread
 // reads what it needs before it writes. Therefore no __restrict__ here.
@@ -267,10 +267,12 @@ void launch_piece(const char* op, F f, const Piece& piece, std::index_sequence<k
   if (!packs_fit(piece, kPack))
     return launch(op, strided_kernel<1, F, Out, In...>, blocks_for(n, kElementThreads), kElementThreads, 0, y, f, n, layout_of(piece, 1),
                   reinterpret_cast<const In*>(piece.x[k])...);
-  if (const RowsPlan rows = rows_plan(piece, kPack); rows.rows_per_thread > 0)
-    return launch(op, rows_kernel<F, Out, In...>, rows.grid, rows.block, 0, y, f, rows.rows, rows.packs, rows.rows_per_thread,
-                  RowOperand<In>{reinterpret_cast<const In*>(piece.x[k]), static_cast<unsigned>(piece.stride[k][1] / piece.x_size[k]),
-                                 piece.stride[k][0] != 0}...);
+  if constexpr (sizeof...(In) <= 2) {  // the registers of three operands' rows would not suffice
+    if (const RowsPlan rows = rows_plan(piece, kPack); rows.rows_per_thread > 0)
+      return launch(op, rows_kernel<F, Out, In...>, rows.grid, rows.block, 0, y, f, rows.rows, rows.packs, rows.rows_per_thread,
+                    RowOperand<In>{reinterpret_cast<const In*>(piece.x[k]), static_cast<unsigned>(piece.stride[k][1] / piece.x_size[k]),
+                                   piece.stride[k][0] != 0}...);
+  }
   launch(op, strided_kernel<kPack, F, Out, In...>, blocks_for(n / kPack, kElementThreads), kElementThreads, 0, y, f, n / kPack,
          layout_of(piece, kPack), reinterpret_cast<const In*>(piece.x[k])...);
 }

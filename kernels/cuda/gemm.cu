@@ -9,6 +9,7 @@
 // Against version 3: operands travel by cp.async, 16 bytes at a time where address and rows allow (element by element where not), without
 // passing a register, one step of depth ahead of the arithmetic; shared memory is read 16 bytes at a time, and in a layout of each
 // operand's own direction, so nothing turns on the way.
+#include <gradus/kernels/cuda/column_major.h>
 #include <gradus/kernels/cuda/gemm_call.cuh>
 #include <gradus/kernels/cuda/vendor.h>
 
@@ -238,16 +239,17 @@ double gemm_version_bytes(int version, DType dtype, const Gemm& g) {
 }
 
 std::size_t gemm_workspace_bytes(DType dtype, const Gemm& g) {
-  if (uses_cublas()) return 0;
-  return is_tiny(g) ? 0 : partial_bytes(dtype, flattened(g), true);
+  const Gemm flat = flattened(g);
+  if (uses_cublas() && blas_takes(flat)) return 0;
+  return is_tiny(g) ? 0 : partial_bytes(dtype, flat, true);
 }
 
 void gemm(DType dtype, const Gemm& g, void* c, const void* a, const void* b, const void* bias, Workspace workspace) {
   if (g.m <= 0 || g.n <= 0 || g.batch <= 0) return;
 #if defined(GRADUS_CUBLAS)
-  if (uses_cublas() && g.k > 0) {
-    cublas_gemm(dtype, g, c, a, b);
-    if (bias) add_bias(dtype, g, c, bias);
+  if (const Gemm flat = flattened(g); uses_cublas() && blas_takes(flat)) {
+    cublas_gemm(dtype, flat, c, a, b);
+    if (bias) add_bias(dtype, flat, c, bias);
     return;
   }
 #endif

@@ -52,6 +52,9 @@ template <class T, int kPanelExtent, Along kPanelAlong> struct Panel {
   static __device__ constexpr int at(int i, int k) { return kAlong == Along::depth ? i * kDepth + i / kW * kW + k : k * kExtent + i; }
 };
 
+/// kSteps elements, moved by one access.
+template <class T, int kSteps> struct alignas(kSteps * sizeof(T)) Steps { T value[kSteps]; };
+
 /// Copies kCount elements (16 bytes, or one element) to shared memory in the background; elements from `valid` on become zero and are not
 /// read. Before sm_80 the copy is made at once.
 template <int kCount, class T> __device__ inline void copy_async(T* to, const T* from, int valid) {
@@ -64,12 +67,14 @@ template <int kCount, class T> __device__ inline void copy_async(T* to, const T*
     asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(address), "l"(from), "r"(bytes) : "memory");
   else asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(address), "l"(from), "r"(bytes) : "memory");
 #else
-  if (kCount > 1 && valid == kCount) {
-    *reinterpret_cast<Pack<T>*>(to) = *reinterpret_cast<const Pack<T>*>(from);
-    return;
-  }
+  Steps<T, kCount> v;
+  if (valid == kCount) {
+    v = *reinterpret_cast<const Steps<T, kCount>*>(from);
+  } else {
 #pragma unroll
-  for (int i = 0; i < kCount; ++i) to[i] = i < valid ? from[i] : T(0);
+    for (int i = 0; i < kCount; ++i) v.value[i] = i < valid ? from[i] : T(0);
+  }
+  *reinterpret_cast<Steps<T, kCount>*>(to) = v;
 #endif
 }
 /// Waits for this thread's copies. The others' are there after a barrier.
@@ -138,8 +143,6 @@ template <class T, int kPanelExtent, int kThreads, Along kPanelAlong, bool kVect
   bool vector_;
 };
 
-/// kSteps elements, moved by one access.
-template <class T, int kSteps> struct alignas(kSteps * sizeof(T)) Steps { T value[kSteps]; };
 /// f[kk][i] = the thread's row i of a panel at depth kk, for several steps at once: rows lie along depth.
 template <class Layout, int kStride, class T, int kSteps, int kCount>
 __device__ inline void read_steps(T (&f)[kSteps][kCount], const T* panel) {

@@ -13,8 +13,7 @@ namespace gradus::inline v0::cuda {
 namespace {
 
 /// y[o, j, k] = x[o, index[j], k], k counting words. Grid: words of y / 256; block: 256.
-template <class Word, class I>
-__global__ void __launch_bounds__(kIndexThreads)
+template <class Word, class I> __global__ void __launch_bounds__(kIndexThreads)
     select_words(Word* y, const Word* x, const std::int64_t* index, std::int64_t extent, std::int64_t inner, DividerOf<I> by_inner,
                  DividerOf<I> by_count, I total) {
   const I at = static_cast<I>(blockIdx.x) * kIndexThreads + threadIdx.x;
@@ -27,9 +26,8 @@ __global__ void __launch_bounds__(kIndexThreads)
   y[at] = word;
 }
 
-/// y[o, j, k] = x[o, index[o, j, k], k]. Grid: elements of y / 256; block: 256. `by_block`: of count * inner.
-template <class Word, class I>
-__global__ void __launch_bounds__(kIndexThreads)
+/// y[o, j, k] = x[o, index[o, j, k], k]. Grid: elements of y / 256; block: 256.
+template <class Word, class I> __global__ void __launch_bounds__(kIndexThreads)
     gather_words(Word* y, const Word* x, const std::int64_t* index, std::int64_t extent, std::int64_t inner, DividerOf<I> by_inner,
                  DividerOf<I> by_count, I total) {
   const I at = static_cast<I>(blockIdx.x) * kIndexThreads + threadIdx.x;
@@ -44,15 +42,16 @@ __global__ void __launch_bounds__(kIndexThreads)
 }
 
 /// Starts kernel<Word, I> over `total` words of y, which go `inner` to a step of the axis.
-template <class Word, class Kernel32, class Kernel64>
-void launch_words(const char* op, Kernel32 narrow, Kernel64 wide, void* y, const void* x, const std::int64_t* index, std::int64_t extent,
-                  std::int64_t inner, std::int64_t count, std::int64_t total) {
+template <class Word, class Kernel32, class Kernel64> void launch_words(const char* op, Kernel32 narrow, Kernel64 wide, void* y,
+                                                                        const void* x, const std::int64_t* index, std::int64_t extent,
+                                                                        std::int64_t inner, std::int64_t count, std::int64_t total) {
   if (total == 0) return;
   const unsigned grid = blocks_for(total, kIndexThreads);
   Word* const to = static_cast<Word*>(y);
   const Word* const from = static_cast<const Word*>(x);
   if (total < (std::int64_t{1} << 31))
-    launch(op, narrow, grid, kIndexThreads, 0, to, from, index, extent, inner, Divider(inner), Divider(count), static_cast<unsigned>(total));
+    launch(op, narrow, grid, kIndexThreads, 0, to, from, index, extent, inner, Divider(inner), Divider(count),
+           static_cast<unsigned>(total));
   else
     launch(op, wide, grid, kIndexThreads, 0, to, from, index, extent, inner, WideDivider(inner), WideDivider(count),
            static_cast<std::uint64_t>(total));
@@ -76,8 +75,7 @@ std::size_t word_bytes(std::int64_t row_bytes, const void* y, const void* x) {
 }
 
 /// y[e] = (index[e / K] == e % K). Grid: packs of y / 256; block: 256. A thread writes 16 bytes, of one row or of a few.
-template <class T, class I>
-__global__ void __launch_bounds__(kIndexThreads)
+template <class T, class I> __global__ void __launch_bounds__(kIndexThreads)
     one_hot_packs(T* y, const std::int64_t* index, std::int64_t classes, DividerOf<I> by_classes, I total, bool aligned) {
   constexpr int kPack = Pack<T>::kCount;
   const I first = (static_cast<I>(blockIdx.x) * kIndexThreads + threadIdx.x) * kPack;
@@ -109,7 +107,8 @@ template <class T> void one_hot_of(T* y, const std::int64_t* index, std::int64_t
            static_cast<std::uint64_t>(total), aligned16(y));
 }
 
-// ---- checks ------------------------------------------------------------------------------------------------------------------------------
+// ---- checks
+// ------------------------------------------------------------------------------------------------------------------------------
 
 constexpr unsigned kCheckBlocks = 1024;  // enough to fill the device; a thread then strides
 
@@ -163,8 +162,8 @@ void gather(Array y, ConstArray x, ConstArray index, int axis) {
   with_word(size_of(y.dtype), [&](auto word) {
     using Word = decltype(word);
     if constexpr (sizeof(Word) <= 8)
-      launch_words<Word>("gather", gather_words<Word, unsigned>, gather_words<Word, std::uint64_t>, y.data, x.data, index.as<std::int64_t>(),
-                         from.extent, to.inner, to.extent, y.elements());
+      launch_words<Word>("gather", gather_words<Word, unsigned>, gather_words<Word, std::uint64_t>, y.data, x.data,
+                         index.as<std::int64_t>(), from.extent, to.inner, to.extent, y.elements());
   });
 }
 

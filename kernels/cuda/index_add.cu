@@ -41,8 +41,7 @@ template <class T, int kPack> struct OpenRow {
 
 /// Grid: outer * tiles * (owners / 8); block: 8 warps. Warp w of owner block b owns the rows r with r % owners = 8 b + w; owners is a
 /// power of two.
-template <int kPack, class T>
-__global__ void __launch_bounds__(kIndexThreads)
+template <int kPack, class T> __global__ void __launch_bounds__(kIndexThreads)
     add_rows(T* y, const T* x, const std::int64_t* index, std::int64_t extent, std::int64_t n, std::int64_t inner, unsigned tiles,
              unsigned owner_blocks) {
   __shared__ std::int64_t rows[kIndexThreads];
@@ -81,15 +80,16 @@ __global__ void __launch_bounds__(kIndexThreads)
   open.close();
 }
 
-// ---- scatter_add -------------------------------------------------------------------------------------------------------------------------
+// ---- scatter_add
+// -------------------------------------------------------------------------------------------------------------------------
 
 constexpr int kTerms = 8;  // of a column, loaded together
 
-/// A thread owns column c = o inner + k. Grid: columns / 256; block: 256. The loads of eight terms and their targets go out together; a term
-/// whose target is also an earlier term's goes on from that one's sum.
-template <class T>
-__global__ void __launch_bounds__(kIndexThreads)
-    add_columns(T* y, const T* x, const std::int64_t* index, std::int64_t extent, std::int64_t n, std::int64_t inner, std::int64_t columns) {
+/// A thread owns column c = o inner + k. Grid: columns / 256; block: 256. The loads of eight terms and their targets go out together; a
+/// term whose target is also an earlier term's goes on from that one's sum.
+template <class T> __global__ void __launch_bounds__(kIndexThreads)
+    add_columns(T* y, const T* x, const std::int64_t* index, std::int64_t extent, std::int64_t n, std::int64_t inner,
+                std::int64_t columns) {
   const std::int64_t c = static_cast<std::int64_t>(blockIdx.x) * kIndexThreads + threadIdx.x;
   if (c >= columns) return;
   const std::int64_t outer = c / inner, k = c - outer * inner, from = outer * n * inner + k;
@@ -119,9 +119,9 @@ __global__ void __launch_bounds__(kIndexThreads)
 }
 
 /// A warp owns column c. Grid: columns / 8; block: 8 warps. Lanes with the same target add one after the other, in their order.
-template <class T>
-__global__ void __launch_bounds__(kIndexThreads)
-    add_long_columns(T* y, const T* x, const std::int64_t* index, std::int64_t extent, std::int64_t n, std::int64_t inner, std::int64_t columns) {
+template <class T> __global__ void __launch_bounds__(kIndexThreads)
+    add_long_columns(T* y, const T* x, const std::int64_t* index, std::int64_t extent, std::int64_t n, std::int64_t inner,
+                     std::int64_t columns) {
   const std::int64_t c = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   if (c >= columns) return;  // the whole warp
   const int lane = static_cast<int>(threadIdx.x) % kWarp;

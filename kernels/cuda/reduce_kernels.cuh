@@ -101,9 +101,8 @@ template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduce
 }
 
 /// The state of a block from those of its threads, in thread 0.
-template <class R> __device__ inline typename R::State merge_block(typename R::State s) {
-  constexpr int kWarps = kReduceThreads / kWarp;
-  __shared__ SharedStates<typename R::State, kWarps> shared;
+template <class R, int kWarps>
+__device__ inline typename R::State merge_block(typename R::State s, SharedStates<typename R::State, kWarps>& shared) {
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
 #pragma unroll
   for (int offset = kWarp / 2; offset > 0; offset /= 2) s = R::merge(s, from_lane(s, offset));
@@ -115,8 +114,7 @@ template <class R> __device__ inline typename R::State merge_block(typename R::S
 }
 
 /// The mean of a block's first load.
-template <class T, int N, class P> __device__ inline T centre_of(const T (&x)[N], const P& at, std::int64_t count) {
-  __shared__ T scratch[kReduceThreads / kWarp];
+template <class T, int N, class P> __device__ inline T centre_of(const T (&x)[N], const P& at, std::int64_t count, T* scratch) {
   T v[N];
 #pragma unroll
   for (int k = 0; k < N; ++k) v[k] = at.valid(k) ? x[k] : T(0);
@@ -134,6 +132,7 @@ template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduce
   const std::int64_t output = first + local, base = static_cast<std::int64_t>(kept.offset(static_cast<I>(output)));
   const I begin = static_cast<I>(mine) * part, end = work - begin < part ? work : begin + part;
   constexpr I kTile = kReduceThreads * kLoad<I>;
+  __shared__ SharedStates<typename R::State, kReduceThreads / kWarp> shared;
   R r(given, output);
   typename R::State s = R::none();
   T v[R::kInputs][kLoad<I>] = {};
@@ -142,7 +141,8 @@ template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduce
   if constexpr (R::kCentres) {
     const Places<kPack, I> places{at + thread, kReduceThreads * kPack, end};
     load_line<kPack>(v, x, base, line, places);
-    r.centre = centre_of(v[0], places, static_cast<std::int64_t>(end - at < kTile ? end - at : kTile));
+    __shared__ T scratch[kReduceThreads / kWarp];
+    r.centre = centre_of(v[0], places, static_cast<std::int64_t>(end - at < kTile ? end - at : kTile), scratch);
     r.add(s, v, places);
     at = end - at < kTile ? end : at + kTile;
   }
@@ -151,7 +151,7 @@ template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduce
     load_line<kPack>(v, x, base, line, places);
     r.add(s, v, places);
   }
-  s = merge_block<R>(s);
+  s = merge_block<R>(s, shared);
   if (threadIdx.x != 0) return;
   const typename R::Partial p = r.partial(s, static_cast<double>(end - begin));
   if (parts == 1) R::finish(given, output, p);
@@ -170,8 +170,9 @@ struct ColumnShape {
 };
 
 /// Merges the states of the threads that share a column; the result is in those of row 0. `s` are kPack states of each thread.
-template <class R, int kPack> __device__ inline void merge_down(typename R::State (&s)[kPack], int width, int depth, int row) {
-  __shared__ SharedStates<typename R::State, kReduceThreads * kPack> shared;
+template <class R, int kPack> __device__ inline void merge_down(typename R::State (&s)[kPack],
+                                                                SharedStates<typename R::State, kReduceThreads * kPack>& shared, int width,
+                                                                int depth, int row) {
   int half = 1;
   while (half < depth) half *= 2;
   for (half /= 2; half > 0; half /= 2) {
@@ -186,10 +187,11 @@ template <class R, int kPack> __device__ inline void merge_down(typename R::Stat
   }
 }
 
-/// Rows that a thread loads at a time: at most 8, and 32 numbers in all, or 16 beside states of two numbers.
+/// Rows that a thread loads at a time: at most 8, and 128 bytes in all, or 64 beside states of two numbers.
 template <class R, int kPack, class I> constexpr int row_load() {
-  const int numbers = (sizeof(typename R::State) > 8 ? 16 : 32) / kPack / R::kInputs;
-  return sizeof(I) == 8 ? 1 : numbers < 8 ? numbers : 8;
+  const int bytes = sizeof(typename R::State) > 8 ? 64 : 128,
+            rows = bytes / static_cast<int>(sizeof(typename R::Element)) / kPack / R::kInputs;
+  return sizeof(I) == 8 || rows < 1 ? 1 : rows < 8 ? rows : 8;
 }
 
 template <int kPack, bool kWhole, int kInput, class T, int kInputs, int N, class P, class I>
@@ -215,9 +217,9 @@ __device__ inline void load_rows(T (&v)[kPack][kInputs][N], const Inputs<T, kInp
 
 /// Centres the reductions of a column on the mean of the rows that the block's top threads load first.
 template <class R, int kPack, int N, class P>
-__device__ inline void centre_columns(R* r, const typename R::Element (&v)[kPack][R::kInputs][N], const P& at, int lane, int row) {
+__device__ inline void centre_columns(R* r, const typename R::Element (&v)[kPack][R::kInputs][N], const P& at,
+                                      typename R::Element (&centre)[kPack][kColumnLanes], int lane, int row) {
   using T = typename R::Element;
-  __shared__ T centre[kPack][kColumnLanes];
   if (row == 0) {
 #pragma unroll
     for (int j = 0; j < kPack; ++j) {
@@ -240,6 +242,7 @@ template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduce
     reduce_columns(typename R::Given given, typename R::Partial* partial, Inputs<typename R::Element, R::kInputs> x, Walk<I> kept,
                    LineWalk<I> walk, std::int64_t first, std::int64_t columns, I rows, ColumnShape shape) {
   using T = typename R::Element;
+  __shared__ SharedStates<typename R::State, kReduceThreads * kPack> shared;
   constexpr int kRows = row_load<R, kPack, I>();
   const int lane = static_cast<int>(threadIdx.x) % shape.width, row = static_cast<int>(threadIdx.x) / shape.width;
   const unsigned part = blockIdx.x % shape.parts, block = blockIdx.x / shape.parts, tile = block % shape.tiles, local = block / shape.tiles;
@@ -262,7 +265,8 @@ template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduce
   };
   if constexpr (R::kCentres) {
     load_rows<kPack>(v, x, base, walk, at);
-    centre_columns<R, kPack>(r, v, at, lane, row);
+    __shared__ T centre[kPack][kColumnLanes];
+    centre_columns<R, kPack>(r, v, at, centre, lane, row);
     add();
     at.first += stride * kRows;
   }
@@ -270,7 +274,7 @@ template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduce
     load_rows<kPack>(v, x, base, walk, at);
     add();
   }
-  merge_down<R, kPack>(s, shape.width, shape.depth, row);
+  merge_down<R, kPack>(s, shared, shape.width, shape.depth, row);
   if (!here || row != 0) return;
 #pragma unroll
   for (int j = 0; j < kPack; ++j) {

@@ -16,6 +16,7 @@ namespace {
 /// the exponentials), for y. One that is not is read twice: an online sum, and y.
 template <bool kLog, class Hold, int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads)
     softmax_forward(T* y, const T* x, LineShape shape, G group) {
+  __shared__ double scratch[G::kScratch];
   const Part<kPack, Hold::kUnroll> part(group, shape);
   Hold hold(shape.packs, 0);
   Two<T, typename G::template Sum<T>> s{-infinity<T>(), 0};
@@ -32,7 +33,7 @@ template <bool kLog, class Hold, int kPack, class T, class G> __global__ void __
 #pragma unroll
       for (int j = 0; j < kPack; ++j) s.a = v[j] > s.a ? v[j] : s.a;
     });
-    s.a = group_max(group, s.a);
+    s.a = group_max(group, scratch, s.a);
     part.each([&](int k, std::int64_t) {
       T v[kPack];
       hold.get(v, k);
@@ -41,10 +42,10 @@ template <bool kLog, class Hold, int kPack, class T, class G> __global__ void __
       if constexpr (!kLog) hold.put(k, v);
       s.b += pack_sum(v);
     });
-    s.b = group_sum(group, s.b);
+    s.b = group_sum(group, scratch, s.b);
   } else {
-    const T largest = group_max(group, s.a);
-    s = {largest, group_exp_sum(group, s, largest)};
+    const T largest = group_max(group, scratch, s.a);
+    s = {largest, group_exp_sum(group, scratch, s, largest)};
   }
   const T rest = static_cast<T>(kLog ? ::log(s.b) : 1 / s.b);
   part.each_access([&](auto whole, int k, std::int64_t i) {

@@ -24,12 +24,13 @@ inline constexpr std::size_t kHoldBytes = 46 << 10;  // of the 48 KiB that every
 /// `lanes` neighbouring lanes, a power of two. Lines beyond the last one have no numbers, but their lanes take part.
 struct Lanes {
   template <class T> using Sum = T;  // of at most 32 terms a lane
+  static constexpr int kScratch = 1;
   int lanes;
 
   __device__ int size() const { return lanes; }
   __device__ int member() const { return static_cast<int>(threadIdx.x) % lanes; }
   __device__ std::int64_t line() const { return (static_cast<std::int64_t>(blockIdx.x) * kLineThreads + threadIdx.x) / lanes; }
-  template <class T, class F> __device__ T reduce(T v, const F& f) const {
+  template <class T, class F> __device__ T reduce(T v, double*, const F& f) const {
     for (int offset = lanes / 2; offset > 0; offset /= 2) v = f(v, from_lane(v, offset));
     return v;
   }
@@ -37,27 +38,28 @@ struct Lanes {
 
 struct Block {
   template <class> using Sum = double;
+  static constexpr int kScratch = kLineThreads / kWarp;  // numbers of f64 that hold any T
 
   __device__ int size() const { return kLineThreads; }
   __device__ int member() const { return static_cast<int>(threadIdx.x); }
   __device__ std::int64_t line() const { return blockIdx.x; }
-  template <class T, class F> __device__ T reduce(T v, const F& f) const {
-    __shared__ T scratch[kLineThreads / kWarp];
-    return block_reduce<kLineThreads>(v, scratch, f);
+  template <class T, class F> __device__ T reduce(T v, double* scratch, const F& f) const {
+    return block_reduce<kLineThreads>(v, reinterpret_cast<T*>(scratch), f);
   }
 };
 
 /// `width` neighbouring lines, each owned by depth = 256 / width threads; powers of two.
 struct Columns {
   template <class> using Sum = double;
+  static constexpr int kScratch = kLineThreads;
   int width, depth;
 
   __device__ int size() const { return depth; }
   __device__ int member() const { return static_cast<int>(threadIdx.x) / width; }
   __device__ std::int64_t line() const { return static_cast<std::int64_t>(blockIdx.x) * width + threadIdx.x % width; }
-  template <class T, class F> __device__ T reduce(T v, const F& f) const {
-    __shared__ T scratch[kLineThreads];
+  template <class T, class F> __device__ T reduce(T v, double* numbers, const F& f) const {
     if (depth == 1) return v;
+    T* const scratch = reinterpret_cast<T*>(numbers);
     const int lane = static_cast<int>(threadIdx.x) % width;
     scratch[threadIdx.x] = v;
     __syncthreads();
@@ -68,16 +70,16 @@ struct Columns {
   }
 };
 
-template <class G, class T> __device__ inline T group_sum(const G& group, T v) {
-  return group.reduce(v, [](T a, T b) { return a + b; });
+template <class G, class T> __device__ inline T group_sum(const G& group, double* scratch, T v) {
+  return group.reduce(v, scratch, [](T a, T b) { return a + b; });
 }
 /// NaN loses, unless there is nothing else: a NaN shows in the sums.
-template <class G, class T> __device__ inline T group_max(const G& group, T v) {
-  return group.reduce(v, [](T a, T b) { return b > a || a != a ? b : a; });
+template <class G, class T> __device__ inline T group_max(const G& group, double* scratch, T v) {
+  return group.reduce(v, scratch, [](T a, T b) { return b > a || a != a ? b : a; });
 }
 /// The sum of exp(x - largest) over the group, from what its members have; `largest` is the group's.
-template <class G, class T, class A> __device__ inline A group_exp_sum(const G& group, const Two<T, A>& s, T largest) {
-  return group_sum(group, s.a == largest ? s.b : s.b * static_cast<A>(::exp(s.a - largest)));
+template <class G, class T, class A> __device__ inline A group_exp_sum(const G& group, double* scratch, const Two<T, A>& s, T largest) {
+  return group_sum(group, scratch, s.a == largest ? s.b : s.b * static_cast<A>(::exp(s.a - largest)));
 }
 
 // ---- what holds a line
@@ -171,6 +173,7 @@ template <int kPack, class T> __device__ inline T pack_sum(const T (&v)[kPack]) 
 /// need it). Grid: lines / lines of a block; block: 256. Bytes: 12.
 template <class Rule, class Hold, int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads)
     line_backward(T* dx, const T* first, const T* second, Rule rule, LineShape shape, G group) {
+  __shared__ double scratch[G::kScratch];
   const Part<kPack, Hold::kUnroll> part(group, shape);
   Hold a(shape.packs, 0), b(shape.packs, 1);
   if (part.n > 0) rule.begin(group.line());
@@ -205,7 +208,7 @@ template <class Rule, class Hold, int kPack, class T, class G> __global__ void _
       add(u, v);
     });
   }
-  const T total = static_cast<T>(group_sum(group, sum));
+  const T total = static_cast<T>(group_sum(group, scratch, sum));
   part.each_access([&](auto whole, int k, std::int64_t i) {
     T u[kPack], v[kPack];
     if constexpr (Hold::kHolds) a.get(u, k);

@@ -14,6 +14,7 @@ struct WideDivider {
 
   WideDivider() = default;
   explicit WideDivider(std::int64_t d) : divisor(static_cast<std::uint64_t>(d)) {}
+  __host__ __device__ std::uint64_t quotient(std::uint64_t n) const { return n / divisor; }
   __host__ __device__ std::uint64_t split(std::uint64_t& n) const {
     const std::uint64_t q = n / divisor, r = n - q * divisor;
     n = q;

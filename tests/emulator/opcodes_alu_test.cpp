@@ -43,8 +43,10 @@ TEST_CASE("opcodes: integer sums, products, quotients") {
     check_integer(line("sad." + t, 3), t, 3, [](Wide a, Wide b, Wide c) { return c + (a < b ? b - a : a - b); });
     if (w < 64) {
       const std::string d = t.substr(0, 1) + std::to_string(2 * w);
-      check_integer(line("mul.wide." + t, 2), t, 2, [](Wide a, Wide b, Wide) { return a * b; }, d);
-      check_integer(line("mad.wide." + t, 3), t, 3, [](Wide a, Wide b, Wide c) { return a * b + c; }, d);
+      check_integer(
+          line("mul.wide." + t, 2), t, 2, [](Wide a, Wide b, Wide) { return a * b; }, d);
+      check_integer(
+          line("mad.wide." + t, 3), t, 3, [](Wide a, Wide b, Wide c) { return a * b + c; }, d);
     }
     if (t[0] != 's') continue;
     check_integer(line("neg." + t, 1), t, 1, [](Wide a, Wide, Wide) { return -a; });
@@ -61,10 +63,38 @@ TEST_CASE("opcodes: integer sums, products, quotients") {
 }
 
 TEST_CASE("opcodes: carries") {
-  check("{.reg .b32 %x; add.cc.u32 %x, %a0, %a1; addc.u32 %d0, %a2, 0;}", "u32", {"u32", "u32", "u32"}, [](U64 a, U64 b, U64 c) { return (c + ((a + b) >> 32)) & mask(32); });
-  check("{.reg .b64 %x; add.cc.s64 %x, %a0, %a1; addc.s64 %d0, %a2, 1;}", "u64", {"u64", "u64", "u64"}, [](U64 a, U64 b, U64 c) { return c + 1 + (a + b < a ? 1 : 0); });
-  check("{.reg .b32 %x; sub.cc.u32 %x, %a0, %a1; subc.u32 %d0, %a2, 0;}", "u32", {"u32", "u32", "u32"}, [](U64 a, U64 b, U64 c) { return (c - (a < b ? 1 : 0)) & mask(32); });
-  check("{.reg .b32 %x; mad.lo.cc.u32 %x, %a0, %a1, %a2; madc.hi.u32 %d0, %a0, %a1, 0;}", "u32", {"u32", "u32", "u32"}, [](U64 a, U64 b, U64 c) { return (a * b + c) >> 32; });
+  check("{.reg .b32 %x; add.cc.u32 %x, %a0, %a1; addc.u32 %d0, %a2, 0;}", "u32", {"u32", "u32", "u32"},
+        [](U64 a, U64 b, U64 c) { return (c + ((a + b) >> 32)) & mask(32); });
+  check("{.reg .b64 %x; add.cc.s64 %x, %a0, %a1; addc.s64 %d0, %a2, 1;}", "u64", {"u64", "u64", "u64"},
+        [](U64 a, U64 b, U64 c) { return c + 1 + (a + b < a ? 1 : 0); });
+  check("{.reg .b32 %x; sub.cc.u32 %x, %a0, %a1; subc.u32 %d0, %a2, 0;}", "u32", {"u32", "u32", "u32"},
+        [](U64 a, U64 b, U64 c) { return (c - (a < b ? 1 : 0)) & mask(32); });
+  check("{.reg .b32 %x; mad.lo.cc.u32 %x, %a0, %a1, %a2; madc.hi.u32 %d0, %a0, %a1, 0;}", "u32", {"u32", "u32", "u32"},
+        [](U64 a, U64 b, U64 c) { return (a * b + c) >> 32; });
+  check("{.reg .b32 %x; mad.lo.cc.u32 %x, %a0, %a1, %a2; madc.hi.cc.u32 %x, %a0, %a1, %a2; addc.u32 %d0, %x, 0;}", "u32",
+        {"u32", "u32", "u32"}, [](U64 a, U64 b, U64 c) {
+          const U64 high = ((a * b + c) >> 32) + c;  // its own carry goes to the sum
+          return ((high & mask(32)) + (high >> 32)) & mask(32);
+        });
+  // A chain of three: the carries of the middle one come in and go out.
+  check("{.reg .b32 %x, %y, %z; add.cc.u32 %x, %a0, %a1; addc.cc.u32 %y, %a1, %a2; addc.u32 %z, %a0, %a2; xor.b32 %d0, %y, %z;}", "u32",
+        {"u32", "u32", "u32"}, [](U64 a, U64 b, U64 c) {
+          const U64 x = a + b, y = b + c + (x >> 32), z = a + c + (y >> 32);
+          return (y ^ z) & mask(32);
+        });
+  check("{.reg .b32 %x, %y, %z; sub.cc.u32 %x, %a0, %a1; subc.cc.u32 %y, %a1, %a2; subc.u32 %z, %a0, %a2; xor.b32 %d0, %y, %z;}", "u32",
+        {"u32", "u32", "u32"}, [](U64 a, U64 b, U64 c) {
+          const S64 x = static_cast<S64>(a) - static_cast<S64>(b), y = static_cast<S64>(b) - static_cast<S64>(c) - (x < 0),
+                    z = static_cast<S64>(a) - static_cast<S64>(c) - (y < 0);
+          return static_cast<U64>(y ^ z) & mask(32);
+        });
+  check(
+      "{.reg .b32 %x, %y, %z; mad.lo.cc.u32 %x, %a0, %a1, %a2; madc.lo.cc.u32 %y, %a1, %a2, %a0; madc.hi.u32 %z, %a0, %a2, %a1; xor.b32 "
+      "%d0, %y, %z;}",
+      "u32", {"u32", "u32", "u32"}, [](U64 a, U64 b, U64 c) {
+        const U64 x = (a * b & mask(32)) + c, y = (b * c & mask(32)) + a + (x >> 32), z = (a * c >> 32) + b + (y >> 32);
+        return (y ^ z) & mask(32);
+      });
 }
 
 TEST_CASE("opcodes: bits") {
@@ -77,9 +107,8 @@ TEST_CASE("opcodes: bits") {
     check(line("cnot." + t, 1), t, {t}, [](U64 a, U64, U64) { return a == 0 ? 1 : 0; });
     check(line("shl." + t, 2), t, {t, "u32"}, [=](U64 a, U64 n, U64) { return n >= static_cast<U64>(w) ? 0 : a << n & mask(w); });
     check(line("shr.u" + std::to_string(w), 2), t, {t, "u32"}, [=](U64 a, U64 n, U64) { return n >= static_cast<U64>(w) ? 0 : a >> n; });
-    check(line("shr.s" + std::to_string(w), 2), t, {t, "u32"}, [=](U64 a, U64 n, U64) {
-      return static_cast<U64>(sign_extend(a, w) >> std::min<U64>(n, 63)) & mask(w);
-    });
+    check(line("shr.s" + std::to_string(w), 2), t, {t, "u32"},
+          [=](U64 a, U64 n, U64) { return static_cast<U64>(sign_extend(a, w) >> std::min<U64>(n, 63)) & mask(w); });
     if (w == 16) continue;
     check(line("brev." + t, 1), t, {t}, [=](U64 a, U64, U64) {
       U64 r = 0;
@@ -99,7 +128,8 @@ TEST_CASE("opcodes: bits") {
         return v == 0 ? -1 : 63 - std::countl_zero(v);
       };
       check(line("bfind." + type, 1), "u32", {type}, [=](U64 a, U64, U64) { return static_cast<std::uint32_t>(highest(a)); });
-      check(line("bfind.shiftamt." + type, 1), "u32", {type}, [=](U64 a, U64, U64) { return static_cast<std::uint32_t>(highest(a) < 0 ? -1 : w - 1 - highest(a)); });
+      check(line("bfind.shiftamt." + type, 1), "u32", {type},
+            [=](U64 a, U64, U64) { return static_cast<std::uint32_t>(highest(a) < 0 ? -1 : w - 1 - highest(a)); });
       check(line("bfe." + type, 3), type, {type, "u32", "u32"}, [=](U64 a, U64 b, U64 c) {
         const int pos = static_cast<int>(b & 255), len = static_cast<int>(c & 255);
         const bool fill = s == "s" && len != 0 && (a >> std::min(pos + len - 1, w - 1) & 1);
@@ -110,15 +140,19 @@ TEST_CASE("opcodes: bits") {
     }
     check("bfi." + t + " %d0, %a0, %a1, %a2, 9;", t, {t, t, "u32"}, [=](U64 a, U64 b, U64 c) {
       U64 r = b;
-      for (U64 i = 0; i < 9 && (c & 255) + i < static_cast<U64>(w); ++i) r = (r & ~(U64{1} << ((c & 255) + i))) | (a >> i & 1) << ((c & 255) + i);
+      for (U64 i = 0; i < 9 && (c & 255) + i < static_cast<U64>(w); ++i)
+        r = (r & ~(U64{1} << ((c & 255) + i))) | (a >> i & 1) << ((c & 255) + i);
       return r;
     });
   }
   check(line("shf.l.wrap.b32", 3), "b32", {"b32", "b32", "u32"}, [](U64 a, U64 b, U64 c) { return (b << 32 | a) << (c & 31) >> 32; });
   check(line("shf.r.wrap.b32", 3), "b32", {"b32", "b32", "u32"}, [](U64 a, U64 b, U64 c) { return (b << 32 | a) >> (c & 31) & mask(32); });
-  check(line("shf.l.clamp.b32", 3), "b32", {"b32", "b32", "u32"}, [](U64 a, U64 b, U64 c) { return c >= 32 ? a : (b << 32 | a) << c >> 32; });
-  check(line("shf.r.clamp.b32", 3), "b32", {"b32", "b32", "u32"}, [](U64 a, U64 b, U64 c) { return c >= 32 ? b : (b << 32 | a) >> c & mask(32); });
-  check("lop3.b32 %d0, %a0, %a1, %a2, 0xCA;", "b32", {"b32", "b32", "b32"}, [](U64 a, U64 b, U64 c) { return (a & b) | (~a & c & mask(32)); });
+  check(line("shf.l.clamp.b32", 3), "b32", {"b32", "b32", "u32"},
+        [](U64 a, U64 b, U64 c) { return c >= 32 ? a : (b << 32 | a) << c >> 32; });
+  check(line("shf.r.clamp.b32", 3), "b32", {"b32", "b32", "u32"},
+        [](U64 a, U64 b, U64 c) { return c >= 32 ? b : (b << 32 | a) >> c & mask(32); });
+  check("lop3.b32 %d0, %a0, %a1, %a2, 0xCA;", "b32", {"b32", "b32", "b32"},
+        [](U64 a, U64 b, U64 c) { return (a & b) | (~a & c & mask(32)); });
   check("lop3.b32 %d0, %a0, %a1, %a2, 0x96;", "b32", {"b32", "b32", "b32"}, [](U64 a, U64 b, U64 c) { return a ^ b ^ c; });
   check(line("prmt.b32", 3), "b32", {"b32", "b32", "b32"}, [](U64 a, U64 b, U64 c) {
     U64 r = 0;
@@ -128,20 +162,23 @@ TEST_CASE("opcodes: bits") {
     }
     return r;
   });
-  check(line("bmsk.clamp.b32", 2), "b32", {"u32", "u32"}, [](U64 a, U64 b, U64) { return a >= 32 ? 0 : mask(static_cast<int>(std::min<U64>(b, 32))) << a & mask(32); });
+  check(line("bmsk.clamp.b32", 2), "b32", {"u32", "u32"},
+        [](U64 a, U64 b, U64) { return a >= 32 ? 0 : mask(static_cast<int>(std::min<U64>(b, 32))) << a & mask(32); });
   check(line("dp4a.s32.u32", 3), "s32", {"u32", "u32", "u32"}, [](U64 a, U64 b, U64 c) {
     for (int k = 0; k < 4; ++k) c += static_cast<U64>(sign_extend(a >> (8 * k) & 255, 8) * static_cast<S64>(b >> (8 * k) & 255));
     return c & mask(32);
   });
   check(line("vabsdiff4.u32.u32.u32.add", 3), "u32", {"u32", "u32", "u32"}, [](U64 a, U64 b, U64 c) {
-    for (int k = 0; k < 4; ++k) c += static_cast<U64>(std::abs(static_cast<int>(a >> (8 * k) & 255) - static_cast<int>(b >> (8 * k) & 255)));
+    for (int k = 0; k < 4; ++k)
+      c += static_cast<U64>(std::abs(static_cast<int>(a >> (8 * k) & 255) - static_cast<int>(b >> (8 * k) & 255)));
     return c & mask(32);
   });
 }
 
 namespace {
 
-/// The exact value of a sum is within __float128 only if the exponents are not too far apart; else the smaller one matters by its sign alone.
+/// The exact value of a sum is within __float128 only if the exponents are not too far apart; else the smaller one matters by its sign
+/// alone.
 Quad exact_sum(Quad a, Quad b) {
   if (a == 0 || b == 0 || a != a || b != b) return a + b;
   const Quad large = std::abs(static_cast<double>(a)) > std::abs(static_cast<double>(b)) ? a : b, small = large == a ? b : a;
@@ -166,12 +203,13 @@ template <class T> T signed_zero(T r, T a, T b, char mode) {
 
 template <class T> void check_rounded(const std::string& t, char mode) {
   const std::string rnd = std::string(".r") + mode + ".";
-  check(line("add" + rnd + t, 2), t, {t, t}, [=](U64 x, U64 y, U64) {
-    const T a = real<T>(x), b = real<T>(y);
+  const auto sum = [=](T a, T b) {
     if (std::isinf(a) || std::isinf(b)) return bits(static_cast<T>(a + b));
     if (a == 0 && b == 0) return bits(std::signbit(a) == std::signbit(b) ? a : std::copysign(T{0}, mode == 'm' ? T{-1} : T{1}));
     return bits(signed_zero(round_to<T>(exact_sum(a, b), mode), a, b, mode));
-  });
+  };
+  check(line("add" + rnd + t, 2), t, {t, t}, [=](U64 x, U64 y, U64) { return sum(real<T>(x), real<T>(y)); });
+  check(line("sub" + rnd + t, 2), t, {t, t}, [=](U64 x, U64 y, U64) { return sum(real<T>(x), -real<T>(y)); });
   check(line("mul" + rnd + t, 2), t, {t, t}, [=](U64 x, U64 y, U64) {
     const T a = real<T>(x), b = real<T>(y);
     if (std::isinf(a) || std::isinf(b) || a == 0 || b == 0) return bits(static_cast<T>(a * b));
@@ -184,7 +222,10 @@ template <class T> void check_rounded(const std::string& t, char mode) {
     const Quad rest = static_cast<Quad>(a) - static_cast<Quad>(r) * r;
     const T up = std::numeric_limits<T>::infinity();
     const bool down = mode == 'z' || mode == 'm';
-    return bits(mode == 'n' || rest == 0 ? r : down && rest < 0 ? std::nextafter(r, T{0}) : mode == 'p' && rest > 0 ? std::nextafter(r, up) : r);
+    return bits(mode == 'n' || rest == 0  ? r
+                : down && rest < 0        ? std::nextafter(r, T{0})
+                : mode == 'p' && rest > 0 ? std::nextafter(r, up)
+                                          : r);
   });
 }
 
@@ -198,9 +239,11 @@ TEST_CASE("opcodes: f32 and f64 arithmetic in every rounding") {
     check(line(std::string("fma.r") + mode + ".f32", 3), "f32", {"f32", "f32", "f32"}, [=](U64 x, U64 y, U64 z) {
       const float a = f32(x), b = f32(y), c = f32(z);
       if (!std::isfinite(a) || !std::isfinite(b) || !std::isfinite(c) || a == 0 || b == 0 || c == 0) {
-        if (std::isfinite(a) && std::isfinite(b) && c == 0 && a != 0 && b != 0) return bits(round_to<float>(static_cast<Quad>(a) * b, mode));
+        if (std::isfinite(a) && std::isfinite(b) && c == 0 && a != 0 && b != 0)
+          return bits(round_to<float>(static_cast<Quad>(a) * b, mode));
         const float product = a * b;
-        if (product == 0 && c == 0) return bits(std::signbit(product) == std::signbit(c) ? c : std::copysign(0.0f, mode == 'm' ? -1.0f : 1.0f));
+        if (product == 0 && c == 0)
+          return bits(std::signbit(product) == std::signbit(c) ? c : std::copysign(0.0f, mode == 'm' ? -1.0f : 1.0f));
         return bits(std::fma(a, b, c));
       }
       const Quad sum = exact_sum(static_cast<Quad>(a) * b, c);
@@ -211,19 +254,30 @@ TEST_CASE("opcodes: f32 and f64 arithmetic in every rounding") {
   check(line("div.rn.f32", 2), "f32", {"f32", "f32"}, [](U64 a, U64 b, U64) { return bits(f32(a) / f32(b)); });
   check(line("div.rn.f64", 2), "f64", {"f64", "f64"}, [](U64 a, U64 b, U64) { return bits(f64(a) / f64(b)); });
   check(line("rcp.rn.f32", 1), "f32", {"f32"}, [](U64 a, U64, U64) { return bits(1.0f / f32(a)); });
-  check(line("sub.rn.ftz.f32", 2), "f32", {"f32", "f32"}, [](U64 a, U64 b, U64) { return bits(flushed(flushed(f32(a)) - flushed(f32(b)))); });
+  check(line("sub.rn.ftz.f32", 2), "f32", {"f32", "f32"},
+        [](U64 a, U64 b, U64) { return bits(flushed(flushed(f32(a)) - flushed(f32(b)))); });
   check(line("mul.rn.ftz.sat.f32", 2), "f32", {"f32", "f32"}, [](U64 a, U64 b, U64) {
     const float r = flushed(flushed(f32(a)) * flushed(f32(b)));
     return bits(r > 0 ? std::min(r, 1.0f) : 0.0f);
   });
-  check(line("neg.f32", 1), "u32", {"f32"}, [](U64 a, U64, U64) { return a ^ 0x80000000u; });
-  check(line("abs.f64", 1), "u64", {"f64"}, [](U64 a, U64, U64) { return a & mask(63); });
-  check(line("copysign.f32", 2), "u32", {"f32", "f32"}, [](U64 a, U64 b, U64) { return (a & 0x80000000u) | (b & 0x7FFFFFFFu); });
+  check(line("rcp.rn.f64", 1), "f64", {"f64"}, [](U64 a, U64, U64) { return bits(1.0 / f64(a)); });
+  for (const std::string t : {"f32", "f64"}) {
+    const int w = width_of(t);
+    const U64 sign = U64{1} << (w - 1);
+    const std::string u = "u" + std::to_string(w);
+    check(line("neg." + t, 1), u, {t}, [=](U64 a, U64, U64) { return a ^ sign; });
+    check(line("abs." + t, 1), u, {t}, [=](U64 a, U64, U64) { return a & ~sign; });
+    check(line("copysign." + t, 2), u, {t, t}, [=](U64 a, U64 b, U64) { return (a & sign) | (b & ~sign); });
+  }
 }
 
 TEST_CASE("opcodes: f32 and f64 min, max") {
-  const auto least = [](double a, double b) { return std::isnan(a) ? b : std::isnan(b) ? a : a == b ? (std::signbit(a) ? a : b) : std::min(a, b); };
-  const auto most = [](double a, double b) { return std::isnan(a) ? b : std::isnan(b) ? a : a == b ? (std::signbit(a) ? b : a) : std::max(a, b); };
+  const auto least = [](double a, double b) {
+    return std::isnan(a) ? b : std::isnan(b) ? a : a == b ? (std::signbit(a) ? a : b) : std::min(a, b);
+  };
+  const auto most = [](double a, double b) {
+    return std::isnan(a) ? b : std::isnan(b) ? a : a == b ? (std::signbit(a) ? b : a) : std::max(a, b);
+  };
   check(line("min.f32", 2), "f32", {"f32", "f32"}, [=](U64 a, U64 b, U64) { return bits(static_cast<float>(least(f32(a), f32(b)))); });
   check(line("max.f32", 2), "f32", {"f32", "f32"}, [=](U64 a, U64 b, U64) { return bits(static_cast<float>(most(f32(a), f32(b)))); });
   check(line("min.f64", 2), "f64", {"f64", "f64"}, [=](U64 a, U64 b, U64) { return bits(least(f64(a), f64(b))); });
@@ -250,12 +304,44 @@ TEST_CASE("opcodes: approximate functions") {
       else CHECK(std::fabs(f32(got[l]) - expected) <= tolerance * std::fabs(expected));
     }
   };
-  close("ex2.approx.f32", [](double x) { return std::exp2(x); }, 1e-6);
-  close("lg2.approx.f32", [](double x) { return std::log2(x); }, 1e-6);
-  close("sin.approx.f32", [](double x) { return std::sin(x); }, 1e-6);
-  close("cos.approx.f32", [](double x) { return std::cos(x); }, 1e-6);
-  close("tanh.approx.f32", [](double x) { return std::tanh(x); }, 1e-6);
-  close("rsqrt.approx.f32", [](double x) { return 1 / std::sqrt(x); }, 1e-6);
-  close("rcp.approx.f32", [](double x) { return 1 / x; }, 1e-6);
-  close("sqrt.approx.f32", [](double x) { return std::sqrt(x); }, 1e-6);
+  close(
+      "ex2.approx.f32", [](double x) { return std::exp2(x); }, 1e-6);
+  close(
+      "lg2.approx.f32", [](double x) { return std::log2(x); }, 1e-6);
+  close(
+      "sin.approx.f32", [](double x) { return std::sin(x); }, 1e-6);
+  close(
+      "cos.approx.f32", [](double x) { return std::cos(x); }, 1e-6);
+  close(
+      "tanh.approx.f32", [](double x) { return std::tanh(x); }, 1e-6);
+  close(
+      "rsqrt.approx.f32", [](double x) { return 1 / std::sqrt(x); }, 1e-6);
+  close(
+      "rcp.approx.f32", [](double x) { return 1 / x; }, 1e-6);
+  close(
+      "sqrt.approx.f32", [](double x) { return std::sqrt(x); }, 1e-6);
+  // .ftz: what would be denormal goes in and comes out as a zero of its sign.
+  close(
+      "ex2.approx.ftz.f32",
+      [](double x) {
+        return static_cast<double>(flushed(static_cast<float>(std::exp2(static_cast<double>(flushed(static_cast<float>(x)))))));
+      },
+      1e-6);
+  close(
+      "rcp.approx.ftz.f32", [](double x) { return static_cast<double>(flushed(1.0f / flushed(static_cast<float>(x)))); }, 1e-6);
+}
+
+TEST_CASE("opcodes: rcp.approx.ftz.f64 is right in its upper half") {
+  const std::vector<U64> values = special_values("f64");
+  const Lanes in = emulator_test::lanes([&](std::size_t l) { return values[l]; });
+  const Lanes got = emulator_test::run_lines("rcp.approx.ftz.f64 %d0, %a0;", {"f64"}, {{"f64", in}})[0];
+  const auto flush = [](double v) { return std::fpclassify(v) == FP_SUBNORMAL ? std::copysign(0.0, v) : v; };
+  for (std::size_t l = 0; l < 32; ++l) {
+    const double expected = flush(1 / flush(f64(in[l])));
+    INFO(f64(in[l]) << ": " << f64(got[l]) << " instead of " << expected);
+    CHECK((got[l] & mask(32)) == 0);
+    if (std::isnan(expected)) CHECK(std::isnan(f64(got[l])));
+    else if (std::isinf(expected) || expected == 0) CHECK(got[l] == bits(expected));
+    else CHECK(std::fabs(f64(got[l]) - expected) <= 0x1p-19 * std::fabs(expected));
+  }
 }

@@ -12,12 +12,20 @@ namespace {
 
 using Relation = bool (*)(int order, bool unordered);  // order: -1, 0, 1
 
-const std::map<std::string, Relation> kRelations = {
-    {"eq", [](int o, bool u) { return !u && o == 0; }}, {"ne", [](int o, bool u) { return !u && o != 0; }}, {"lt", [](int o, bool u) { return !u && o < 0; }},
-    {"le", [](int o, bool u) { return !u && o <= 0; }}, {"gt", [](int o, bool u) { return !u && o > 0; }}, {"ge", [](int o, bool u) { return !u && o >= 0; }},
-    {"equ", [](int o, bool u) { return u || o == 0; }}, {"neu", [](int o, bool u) { return u || o != 0; }}, {"ltu", [](int o, bool u) { return u || o < 0; }},
-    {"leu", [](int o, bool u) { return u || o <= 0; }}, {"gtu", [](int o, bool u) { return u || o > 0; }}, {"geu", [](int o, bool u) { return u || o >= 0; }},
-    {"num", [](int, bool u) { return !u; }}, {"nan", [](int, bool u) { return u; }}};
+const std::map<std::string, Relation> kRelations = {{"eq", [](int o, bool u) { return !u && o == 0; }},
+                                                    {"ne", [](int o, bool u) { return !u && o != 0; }},
+                                                    {"lt", [](int o, bool u) { return !u && o < 0; }},
+                                                    {"le", [](int o, bool u) { return !u && o <= 0; }},
+                                                    {"gt", [](int o, bool u) { return !u && o > 0; }},
+                                                    {"ge", [](int o, bool u) { return !u && o >= 0; }},
+                                                    {"equ", [](int o, bool u) { return u || o == 0; }},
+                                                    {"neu", [](int o, bool u) { return u || o != 0; }},
+                                                    {"ltu", [](int o, bool u) { return u || o < 0; }},
+                                                    {"leu", [](int o, bool u) { return u || o <= 0; }},
+                                                    {"gtu", [](int o, bool u) { return u || o > 0; }},
+                                                    {"geu", [](int o, bool u) { return u || o >= 0; }},
+                                                    {"num", [](int, bool u) { return !u; }},
+                                                    {"nan", [](int, bool u) { return u; }}};
 
 double number(const std::string& t, U64 v) { return t == "f32" ? f32(v) : f64(v); }
 
@@ -40,24 +48,29 @@ TEST_CASE("opcodes: setp and set") {
       const bool ordered_only = t[0] != 'f';
       if (ordered_only && (name.size() > 2)) continue;
       const std::string r = name;
-      check(select_of("setp." + r + "." + t + " %p, %a0, %a1;"), "u32", {t, t}, [=](U64 a, U64 b, U64) { return relate(r, t, a, b) ? 1 : 0; });
-      check("set." + r + ".u32." + t + " %d0, %a0, %a1;", "u32", {t, t}, [=](U64 a, U64 b, U64) { return relate(r, t, a, b) ? mask(32) : 0; });
+      check(select_of("setp." + r + "." + t + " %p, %a0, %a1;"), "u32", {t, t},
+            [=](U64 a, U64 b, U64) { return relate(r, t, a, b) ? 1 : 0; });
+      check("set." + r + ".u32." + t + " %d0, %a0, %a1;", "u32", {t, t},
+            [=](U64 a, U64 b, U64) { return relate(r, t, a, b) ? mask(32) : 0; });
     }
   }
   check(select_of("setp.lo.u32 %p, %a0, %a1;"), "u32", {"u32", "u32"}, [](U64 a, U64 b, U64) { return a < b ? 1 : 0; });
   check(select_of("setp.hs.u32 %p, %a0, %a1;"), "u32", {"u32", "u32"}, [](U64 a, U64 b, U64) { return a >= b ? 1 : 0; });
   check(select_of("setp.ne.u32 %q, %a2, 0; setp.lt.and.s32 %p, %a0, %a1, !%q;"), "u32", {"s32", "s32", "u32"},
         [](U64 a, U64 b, U64 c) { return value_of(a, "s32") < value_of(b, "s32") && c == 0 ? 1 : 0; });
-  check(select_of("setp.gt.s32 %q|%p, %a0, %a1;"), "u32", {"s32", "s32"}, [](U64 a, U64 b, U64) { return value_of(a, "s32") > value_of(b, "s32") ? 0 : 1; });
+  check(select_of("setp.gt.s32 %q|%p, %a0, %a1;"), "u32", {"s32", "s32"},
+        [](U64 a, U64 b, U64) { return value_of(a, "s32") > value_of(b, "s32") ? 0 : 1; });
   check("set.gt.f32.f32 %d0, %a0, %a1;", "f32", {"f32", "f32"}, [](U64 a, U64 b, U64) { return f32(a) > f32(b) ? bits(1.0f) : 0; });
 }
 
 TEST_CASE("opcodes: slct, packing moves") {
-  check("slct.u32.s32 %d0, %a0, %a1, %a2;", "u32", {"u32", "u32", "s32"}, [](U64 a, U64 b, U64 c) { return value_of(c, "s32") >= 0 ? a : b; });
+  check("slct.u32.s32 %d0, %a0, %a1, %a2;", "u32", {"u32", "u32", "s32"},
+        [](U64 a, U64 b, U64 c) { return value_of(c, "s32") >= 0 ? a : b; });
   check("slct.u32.f32 %d0, %a0, %a1, %a2;", "u32", {"u32", "u32", "f32"}, [](U64 a, U64 b, U64 c) { return f32(c) >= 0 ? a : b; });
   check("mov.b64 %d0, {%a0, %a1};", "b64", {"b32", "b32"}, [](U64 a, U64 b, U64) { return b << 32 | a; });
   check("{.reg .b32 %x; mov.b64 {_, %x}, %a0; mov.b32 %d0, %x;}", "b32", {"b64"}, [](U64 a, U64, U64) { return a >> 32; });
-  check("{.reg .b16 %x, %y; mov.b32 {%x, %y}, %a0; mov.b32 %d0, {%y, %x};}", "b32", {"b32"}, [](U64 a, U64, U64) { return (a >> 16 | a << 16) & mask(32); });
+  check("{.reg .b16 %x, %y; mov.b32 {%x, %y}, %a0; mov.b32 %d0, {%y, %x};}", "b32", {"b32"},
+        [](U64 a, U64, U64) { return (a >> 16 | a << 16) & mask(32); });
 }
 
 namespace {
@@ -70,7 +83,9 @@ U64 clamp_to(const std::string& t, Quad v) {
   return static_cast<U64>(static_cast<Wide>(v)) & mask(w);
 }
 
-double whole(double v, char mode) { return mode == 'n' ? std::nearbyint(v) : mode == 'z' ? std::trunc(v) : mode == 'm' ? std::floor(v) : std::ceil(v); }
+double whole(double v, char mode) {
+  return mode == 'n' ? std::nearbyint(v) : mode == 'z' ? std::trunc(v) : mode == 'm' ? std::floor(v) : std::ceil(v);
+}
 
 }  // namespace
 
@@ -80,9 +95,8 @@ TEST_CASE("opcodes: cvt between integers") {
     for (const std::string& d : types) {
       // A narrow result is extended to its register.
       const std::string wide = d[0] + std::to_string(std::max(16, width_of(d)));
-      check("cvt." + d + "." + s + " %d0, %a0;", wide, {s}, [=](U64 a, U64, U64) {
-        return static_cast<U64>(value_of(static_cast<U64>(value_of(a, s)), d)) & mask(width_of(wide));
-      });
+      check("cvt." + d + "." + s + " %d0, %a0;", wide, {s},
+            [=](U64 a, U64, U64) { return static_cast<U64>(value_of(static_cast<U64>(value_of(a, s)), d)) & mask(width_of(wide)); });
       check("cvt.sat." + d + "." + s + " %d0, %a0;", wide, {s}, [=](U64 a, U64, U64) {
         const U64 v = clamp_to(d, static_cast<Quad>(value_of(a, s)));
         return static_cast<U64>(value_of(v, d)) & mask(width_of(wide));
@@ -95,8 +109,10 @@ TEST_CASE("opcodes: cvt between integers and floats") {
   for (const std::string t : {"u16", "s16", "u32", "s32", "u64", "s64"}) {
     for (const char mode : {'n', 'z', 'm', 'p'}) {
       const std::string rnd = std::string("r") + mode;
-      check("cvt." + rnd + ".f32." + t + " %d0, %a0;", "f32", {t}, [=](U64 a, U64, U64) { return bits(round_to<float>(static_cast<Quad>(value_of(a, t)), mode)); });
-      check("cvt." + rnd + ".f64." + t + " %d0, %a0;", "f64", {t}, [=](U64 a, U64, U64) { return bits(round_to<double>(static_cast<Quad>(value_of(a, t)), mode)); });
+      check("cvt." + rnd + ".f32." + t + " %d0, %a0;", "f32", {t},
+            [=](U64 a, U64, U64) { return bits(round_to<float>(static_cast<Quad>(value_of(a, t)), mode)); });
+      check("cvt." + rnd + ".f64." + t + " %d0, %a0;", "f64", {t},
+            [=](U64 a, U64, U64) { return bits(round_to<double>(static_cast<Quad>(value_of(a, t)), mode)); });
       check("cvt." + rnd + "i." + t + ".f32 %d0, %a0;", t, {"f32"}, [=](U64 a, U64, U64) { return clamp_to(t, whole(f32(a), mode)); });
       check("cvt." + rnd + "i." + t + ".f64 %d0, %a0;", t, {"f64"}, [=](U64 a, U64, U64) { return clamp_to(t, whole(f64(a), mode)); });
     }
@@ -108,7 +124,8 @@ TEST_CASE("opcodes: cvt between floats") {
   for (const char mode : {'n', 'z', 'm', 'p'}) {
     const std::string rnd = std::string("r") + mode;
     check("cvt." + rnd + ".f32.f64 %d0, %a0;", "f32", {"f64"}, [=](U64 a, U64, U64) { return bits(round_to<float>(f64(a), mode)); });
-    check("cvt." + rnd + "i.f32.f32 %d0, %a0;", "f32", {"f32"}, [=](U64 a, U64, U64) { return bits(static_cast<float>(whole(f32(a), mode))); });
+    check("cvt." + rnd + "i.f32.f32 %d0, %a0;", "f32", {"f32"},
+          [=](U64 a, U64, U64) { return bits(static_cast<float>(whole(f32(a), mode))); });
     check("cvt." + rnd + "i.f64.f64 %d0, %a0;", "f64", {"f64"}, [=](U64 a, U64, U64) { return bits(whole(f64(a), mode)); });
   }
   check("cvt.sat.f32.f32 %d0, %a0;", "f32", {"f32"}, [](U64 a, U64, U64) { return bits(f32(a) > 0 ? std::min(f32(a), 1.0f) : 0.0f); });

@@ -333,7 +333,9 @@ TEST_CASE("ldmatrix and stmatrix move rows to lanes and back") {
     }
   }
   const std::vector<Input> all = {{"b32", words[0]}, {"b32", words[1]}, {"b32", words[2]}, {"b32", words[3]}};
-  const Lanes third = run_lines(head + "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%at], {%a0,%a1,%a2,%a3};\nbar.sync 0;\nld.shared.u16 %d0, [%at+6];", {"b32"}, all, shared)[0];
+  const Lanes third =
+      run_lines(head + "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%at], {%a0,%a1,%a2,%a3};\nbar.sync 0;\nld.shared.u16 %d0, [%at+6];",
+                {"b32"}, all, shared)[0];
   for (std::size_t l = 0; l < 32; ++l) CHECK(third[l] == element(static_cast<int>(l) / 8, static_cast<int>(l) % 8, 3));
 }
 

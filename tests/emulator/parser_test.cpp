@@ -83,14 +83,13 @@ $L__BB0_2:
 std::string error_of(const std::string& text) {
   try {
     parse(text);
-  } catch (const ParseError& e) {
-    return e.what();
-  }
+  } catch (const ParseError& e) { return e.what(); }
   return "";
 }
 /// An instruction or declaration inside a kernel.
 std::string in_kernel(const std::string& line) {
-  return kHead + ".entry k(.param .u64 p) {\n.reg .b32 %r<4>; .reg .pred %p<2>; .reg .b64 %rd<3>; .reg .f32 %f<2>;\n" + line + "\nret;\n}\n";
+  return kHead + ".entry k(.param .u64 p) {\n.reg .b32 %r<4>; .reg .pred %p<2>; .reg .b64 %rd<3>; .reg .f32 %f<2>;\n" + line +
+         "\nret;\n}\n";
 }
 const Instruction& first_of(const Module& m) { return m.find_function("k")->body.at(0); }
 
@@ -152,7 +151,9 @@ TEST_CASE("parser: locations keep the chain of inlining") {
 }
 
 TEST_CASE("parser: numbers") {
-  const auto bits = [](const std::string& number) { return first_of(parse(in_kernel("mov.b64 %rd1, " + number + ";"))).operands.at(1).bits; };
+  const auto bits = [](const std::string& number) {
+    return first_of(parse(in_kernel("mov.b64 %rd1, " + number + ";"))).operands.at(1).bits;
+  };
   CHECK(bits("0xFFU") == 255);
   CHECK(bits("017") == 15);
   CHECK(bits("0b101U") == 5);
@@ -167,27 +168,26 @@ TEST_CASE("parser: numbers") {
 }
 
 TEST_CASE("parser: what is wrong is said with its line") {
-  const std::pair<const char*, const char*> bad[] = {
-      {"mov.b32 %r9, 0;", "unknown name `%r9`"},
-      {"mov.b32 %r1, %nonsense;", "unknown name `%nonsense`"},
-      {"bra nowhere;", "unknown label `nowhere`"},
-      {"@%r1 mov.b32 %r1, 0;", "not a predicate"},
-      {"mov.b32 %r1, 0", "expected `;`"},
-      {"mov.b32 %r1, 0x;", "without digits"},
-      {"mov.b32 %r1, 99999999999999999999;", "64 bits"},
-      {"mov.b32 %r1, 1/0;", "division by zero"},
-      {"call.uni missing, ();", "unknown name `missing`"},
-      {".reg .b32 %r<2>;", "declared twice"},
-      {".reg .b32 %q<9999999>;", "above"},
-      {".reg .v4 .f32 v;", "vector registers"},
-      {".local .align 3 .b8 x[4];", "power of two"},
-      {".local .b8 x[4294967296];", "out of range"},
-      {".bogus 3;", "unknown directive `.bogus`"},
-      {"L: mov.b32 %r1, 0; L: mov.b32 %r1, 0;", "declared twice"},
-      {"mov.b32 %r1, `;", "unexpected character"},
-      {"{ mov.b32 %r1, 0;", "without end"},
-      {"/* open", "comment without end"},
-      {"brx.idx %r1, missing;", "list of branch targets"}};
+  const std::pair<const char*, const char*> bad[] = {{"mov.b32 %r9, 0;", "unknown name `%r9`"},
+                                                     {"mov.b32 %r1, %nonsense;", "unknown name `%nonsense`"},
+                                                     {"bra nowhere;", "unknown label `nowhere`"},
+                                                     {"@%r1 mov.b32 %r1, 0;", "not a predicate"},
+                                                     {"mov.b32 %r1, 0", "expected `;`"},
+                                                     {"mov.b32 %r1, 0x;", "without digits"},
+                                                     {"mov.b32 %r1, 99999999999999999999;", "64 bits"},
+                                                     {"mov.b32 %r1, 1/0;", "division by zero"},
+                                                     {"call.uni missing, ();", "unknown name `missing`"},
+                                                     {".reg .b32 %r<2>;", "declared twice"},
+                                                     {".reg .b32 %q<9999999>;", "above"},
+                                                     {".reg .v4 .f32 v;", "vector registers"},
+                                                     {".local .align 3 .b8 x[4];", "power of two"},
+                                                     {".local .b8 x[4294967296];", "out of range"},
+                                                     {".bogus 3;", "unknown directive `.bogus`"},
+                                                     {"L: mov.b32 %r1, 0; L: mov.b32 %r1, 0;", "declared twice"},
+                                                     {"mov.b32 %r1, `;", "unexpected character"},
+                                                     {"{ mov.b32 %r1, 0;", "without end"},
+                                                     {"/* open", "comment without end"},
+                                                     {"brx.idx %r1, missing;", "list of branch targets"}};
   for (const auto& [line, what] : bad) {
     const std::string error = error_of(in_kernel(line));
     CAPTURE(line);

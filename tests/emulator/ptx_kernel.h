@@ -8,7 +8,11 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -16,6 +20,7 @@
 #include <gradus/kernels/emulator/check/finding.h>
 #include <gradus/kernels/emulator/exec/machine.h>
 #include <gradus/kernels/emulator/exec/memory.h>
+#include <gradus/kernels/emulator/ptx/parser.h>
 
 namespace emulator_test {
 
@@ -53,9 +58,55 @@ class DeviceBuffer {
   std::uint64_t address_ = 0, bytes_ = 0;
 };
 
-/// Loads the text and runs its kernel `name`; a launch error is thrown as std::runtime_error.
+/// The opcodes that tests have run, written to the file that GRADUS_TESTED_OPCODES names when the program ends: opcode_coverage.cpp
+/// compares them with those of the kernels.
+class TestedOpcodes {
+ public:
+  static TestedOpcodes& instance() {
+    static TestedOpcodes opcodes;
+    return opcodes;
+  }
+  /// Every opcode that stands more often in the module than in the text around the test.
+  void note(const gradus::emulator::ptx::Module& module, const std::string& scaffold) {
+    if (file_ == nullptr) return;
+    std::map<std::string, int> count;
+    for (const std::string& opcode : all_of(module)) ++count[opcode];
+    if (!scaffold.empty()) {
+      for (const std::string& opcode : all_of(gradus::emulator::ptx::parse(scaffold))) --count[opcode];
+    }
+    for (const auto& [opcode, n] : count) {
+      if (n > 0) seen_.insert(opcode);
+    }
+  }
+  ~TestedOpcodes() {
+    if (file_ == nullptr) return;
+    std::ofstream out(file_);
+    for (const std::string& opcode : seen_) out << opcode << '\n';
+  }
+  TestedOpcodes(const TestedOpcodes&) = delete;
+  TestedOpcodes& operator=(const TestedOpcodes&) = delete;
+
+ private:
+  TestedOpcodes() = default;
+  static std::vector<std::string> all_of(const gradus::emulator::ptx::Module& module) {
+    std::vector<std::string> opcodes;
+    for (const auto& function : module.functions) {
+      for (const gradus::emulator::ptx::Instruction& i : function->body) {
+        opcodes.push_back(i.mnemonic);
+        for (const std::string& m : i.modifiers) opcodes.back() += "." + m;
+      }
+    }
+    return opcodes;
+  }
+
+  const char* file_ = std::getenv("GRADUS_TESTED_OPCODES");
+  std::set<std::string> seen_;
+};
+
+/// Loads the text and runs its kernel `name`; a launch error is thrown as std::runtime_error. What belongs to no test is in `scaffold`, a
+/// text too.
 inline void run_text(const std::string& ptx, const char* name, const gradus::emulator::LaunchConfig& config,
-                     const std::vector<std::uint64_t>& parameters) {
+                     const std::vector<std::uint64_t>& parameters, const std::string& scaffold = "") {
   const auto module = gradus::emulator::load(ptx);
   gradus::emulator::Kernel kernel;
   kernel.module = module.get();
@@ -64,6 +115,7 @@ inline void run_text(const std::string& ptx, const char* name, const gradus::emu
   std::string error;
   const int code = gradus::emulator::run(kernel, config, reinterpret_cast<const std::byte*>(parameters.data()), &error);
   if (code != 0) throw std::runtime_error("launch failed with " + std::to_string(code) + ": " + error);
+  TestedOpcodes::instance().note(gradus::emulator::program_of(*module), scaffold);
 }
 
 /// The text of a kernel that loads %a0 ..., runs `lines` and stores %d0 ...
@@ -108,7 +160,8 @@ inline std::vector<Lanes> run_lines(const std::string& lines, const std::vector<
   std::memset(out.bytes(), 0, (results.size() + 1) * 32 * 16);
   gradus::emulator::LaunchConfig config;
   config.block[0] = 32;
-  run_text(kernel_of(lines, results, inputs, declarations), "test", config, {in.address(), out.address()});
+  run_text(kernel_of(lines, results, inputs, declarations), "test", config, {in.address(), out.address()},
+           kernel_of("", results, inputs, declarations));
   std::vector<Lanes> values(results.size());
   for (std::size_t i = 0; i < results.size(); ++i) {
     for (std::size_t l = 0; l < 32; ++l) std::memcpy(&values[i][l], out.bytes() + (i * 32 + l) * 16, 8);

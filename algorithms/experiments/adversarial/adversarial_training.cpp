@@ -18,7 +18,7 @@ struct AdversarialExperiment {
 
 void run_adversarial_training(Run& run) {
   AdversarialExperiment config;
-  if (run.quick()) config.setting.epochs = 3, config.setting.test_points = 100;
+  if (run.quick()) config.setting.make_quick();
   run.configure(config);
   const DigitsSetting& setting = config.setting;
   const DigitsData data = adversarial_digits(run, setting);

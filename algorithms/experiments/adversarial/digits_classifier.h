@@ -15,6 +15,8 @@ struct DigitsSetting {
   int eval_steps = 50, eval_restarts = 3;
 
   void visit(FieldVisitor& v);
+  /// Sizes of a quick run.
+  void make_quick() { epochs = 1, test_points = 50, eval_steps = 10, eval_restarts = 1; }
   /// PGD with steps of eps / 10.
   PgdConfig evaluation() const;
 };

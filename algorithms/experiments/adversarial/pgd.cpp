@@ -27,7 +27,7 @@ double noise_accuracy(const Classifier& model, const Batch& test, double eps, Ke
 
 void run_pgd(Run& run) {
   PgdExperiment config;
-  if (run.quick()) config.setting.epochs = 3, config.setting.test_points = 100;
+  if (run.quick()) config.setting.make_quick();
   run.configure(config);
   const DigitsSetting& setting = config.setting;
   const DigitsData data = adversarial_digits(run, setting);

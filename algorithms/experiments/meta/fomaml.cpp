@@ -16,7 +16,7 @@ struct FomamlExperiment {
 
 void run_fomaml(Run& run) {
   FomamlExperiment config;
-  if (run.quick()) config.setting.meta_steps = 300, config.setting.test_tasks = 50;
+  if (run.quick()) config.setting.meta_steps = 100, config.setting.test_tasks = 20;
   run.configure(config);
   config.setting.device = run.device();
   Module model = sinusoid_model(run);

@@ -32,7 +32,7 @@ void show_tape(Run& run, const Module& model, const Task& task, const MamlConfig
 
 void run_maml(Run& run) {
   MamlExperiment config;
-  if (run.quick()) config.setting.meta_steps = 300, config.setting.test_tasks = 50;
+  if (run.quick()) config.setting.meta_steps = 100, config.setting.test_tasks = 20;
   run.configure(config);
   config.setting.device = run.device();
   Module model = sinusoid_model(run);

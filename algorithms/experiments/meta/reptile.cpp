@@ -21,7 +21,7 @@ struct ReptileExperiment {
 
 void run_reptile(Run& run) {
   ReptileExperiment config;
-  if (run.quick()) config.setting.meta_steps = 600, config.setting.test_tasks = 50;
+  if (run.quick()) config.setting.meta_steps = 200, config.setting.test_tasks = 20;
   run.configure(config);
   config.setting.device = run.device();
   Module model = sinusoid_model(run);

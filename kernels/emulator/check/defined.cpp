@@ -58,6 +58,14 @@ bool looks_like_padding(const Access& access, const BitShadow& bits, std::uint64
   return access.bytes < 4 && !access.floating && bits.get(at & ~std::uint64_t{3}, 4) != 0;
 }
 
+bool all_runs_defined(const BitShadow& bits, const Pattern& pattern, std::uint64_t first) {
+  for (std::uint32_t r = 0; r < pattern.runs; ++r) {
+    const Pattern::Run& run = pattern.run[r];
+    if (bits.first_clear(first + static_cast<std::uint64_t>(run.offset), run.bytes, run.bytes) != run.bytes) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void check_defined(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space) {
@@ -75,6 +83,9 @@ void check_defined(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space 
     const std::uint64_t bytes = lanes.high - lanes.low + access.bytes;
     if (bits->first_clear(lanes.low, bytes, bytes) == bytes) return;
   }
+  if (bits != nullptr && lanes.pattern != nullptr && (!global || (lanes.low >= access.low && lanes.high < access.high)) &&
+      all_runs_defined(*bits, *lanes.pattern, lanes.at[0]))
+    return;
   for (Mask left = lanes.active; left != 0; left &= left - 1) {
     const int lane = __builtin_ctz(left);
     // The lanes of one access may lie in several allocations.
@@ -94,6 +105,14 @@ void define_lanes(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space s
   else if (space == ptx::Space::local) bits = &shadow_of(*warp.block).local_defined;
   else if (!Heap::instance().holds(lanes.at[__builtin_ctz(lanes.active)])) return;
   if (lanes.contiguous) return bits->set(lanes.at[0], std::uint64_t{access.bytes} * kLanes);
+  if (lanes.pattern != nullptr &&
+      (space != ptx::Space::global || (Heap::instance().holds(lanes.low) && Heap::instance().holds(lanes.high)))) {
+    for (std::uint32_t r = 0; r < lanes.pattern->runs; ++r) {
+      const Pattern::Run& run = lanes.pattern->run[r];
+      bits->set(lanes.at[0] + static_cast<std::uint64_t>(run.offset), run.bytes);
+    }
+    return;
+  }
   for (Mask left = lanes.active; left != 0; left &= left - 1) {
     const int lane = __builtin_ctz(left);
     if (space != ptx::Space::global || Heap::instance().holds(lanes.at[lane])) bits->set_few(lanes.at[lane], access.bytes);

@@ -4,7 +4,7 @@
 // atomic read acquires the log so far. Within the block that joins clocks; of other blocks the warp remembers which logs it has read how
 // far, and looks into them only when an access meets a record of another block.
 #include <algorithm>
-#include <set>
+#include <unordered_set>
 
 #include <gradus/kernels/emulator/exec/access.h>
 
@@ -50,6 +50,7 @@ std::uint32_t advance(Acquisitions& acquired, const SyncLog& log) {
 void acquire(Warp& warp, const SyncLog& log) {
   const std::uint32_t before = advance(shadow_of(warp).acquired, log);
   if (before == log.length) return;
+  ++shadow_of(warp).acquisitions;
   const auto own = log.by_block.find(warp.block->linear);
   if (own == log.by_block.end()) return;
   for (auto entry = own->second.rbegin(); entry != own->second.rend() && entry->first >= before; ++entry) {
@@ -81,12 +82,12 @@ std::uint64_t sync_key(const Block& block, ptx::Space space, std::uint64_t at) {
 }
 
 // Chains longer than this are believed: looking on would cost more than the check is worth.
-constexpr std::size_t kMostVisited = 4096;
+constexpr std::size_t kMostVisited = 2048;
 
 /// Looks for a release that covers `other` among the logs acquired, and in what those releases had acquired before.
 bool search(const Acquisitions& start, const Interval& other) {
   std::vector<const Acquired*> open;
-  std::set<const Acquired*> seen;
+  std::unordered_set<const Acquired*> seen;
   const auto visit = [&](const Acquisitions& a) {
     if (a != nullptr && seen.insert(a.get()).second) open.push_back(a.get());
   };
@@ -127,10 +128,16 @@ bool covered_directly(const Acquired& acquired, const Interval& other) {
 
 }  // namespace
 
-bool acquired_covers(const Warp& warp, const Interval& other) {
-  const Acquisitions& acquired = shadow_of(warp).acquired;
+bool acquired_covers(const Warp& warp, std::uint32_t interval, bool directly) {
+  WarpShadow& shadow = shadow_of(warp);
+  const Acquisitions& acquired = shadow.acquired;
   if (acquired == nullptr) return false;
-  return covered_directly(*acquired, other) || search(acquired, other);
+  WarpShadow::Verdict& verdict = shadow.verdicts[interval % shadow.verdicts.size()];
+  if (verdict.interval == interval && verdict.directly == directly && (verdict.covered || verdict.acquisitions == shadow.acquisitions))
+    return verdict.covered;
+  const Interval& other = launch_state().interval(interval);
+  verdict = {interval, directly, covered_directly(*acquired, other) || (!directly && search(acquired, other)), shadow.acquisitions};
+  return verdict.covered;
 }
 
 void synchronise(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space) {
@@ -172,6 +179,7 @@ void on_barrier(Block& block, const std::vector<std::uint32_t>& warps) {
     ++warp.clock[w];
     ++warp.epoch;
     shadow.acquired = acquired;
+    ++shadow.acquisitions;
     if (!fenced) continue;
     shadow.fenced = true;
     shadow.released_device = device;

@@ -60,7 +60,8 @@ class RaceCheck {
   }
 
   Order order_of(std::uint32_t interval);
-  Order find_order(const Interval& other) const;
+  Order order_of_reader(std::uint32_t interval);
+  Order find_order(std::uint32_t interval, bool directly) const;
   bool conflicts(Touch earlier, Word w, bool both_write);
   bool lane_differs(Touch earlier, Word w) const;
   bool stores_what_is_there(Word w) const;
@@ -130,6 +131,8 @@ inline void RaceCheck::read_word(Word w) {
     record.read = touch_of(w);
   } else if (interval == mine_) {
     read_again(record.read, w);
+  } else if (interval == known_unordered_ && record.read.second() == 2 && unordered_second_ == 2) {
+    // Two readers of other blocks are known: see read_slowly.
   } else if (interval == known_unordered_) {
     Touch& second = table_.second[w.index];
     if (record.read.second() != 0 && second.interval() == mine_) read_again(second, w);
@@ -157,10 +160,12 @@ void RaceCheck::read_slowly(Word w) {
   } else if (interval == mine_) {
     merge(record.read, w);
   } else {
-    const Order order = order_of(interval);
+    const Order order = order_of_reader(interval);
     if (order == Order::before || order == Order::same_epoch) {
       record.read = touch_of(w);
     } else if (order == Order::grid && record.read.second() == 2) {
+      known_unordered_ = interval;
+      unordered_second_ = 2;
       // Readers of two other blocks are known already: whoever writes later meets at least one of them.
     } else {
       Touch& second = table_.second[w.index];
@@ -225,15 +230,23 @@ Order RaceCheck::order_of(std::uint32_t interval) {
   if (interval == mine_) return Order::same_epoch;
   if (interval == memo_) return memo_order_;
   memo_ = interval;
-  memo_order_ = find_order(launch_state().interval(interval));
+  memo_order_ = find_order(interval, false);
   if (memo_order_ == Order::before) known_before_ = interval;
   return memo_order_;
 }
 
-Order RaceCheck::find_order(const Interval& other) const {
+/// For a reader before another reader: nothing is at stake but which of them is remembered, so the costly answer is not asked for.
+Order RaceCheck::order_of_reader(std::uint32_t interval) {
+  const Order order = find_order(interval, true);
+  if (order == Order::before) known_before_ = interval;
+  return order;
+}
+
+Order RaceCheck::find_order(std::uint32_t interval, bool directly) const {
+  const Interval& other = launch_state().interval(interval);
   if (other.block != warp_.block->linear) {
     // Shared memory that another block used before: its records mean nothing.
-    if (space_ == ptx::Space::shared || acquired_covers(warp_, other)) return Order::before;
+    if (space_ == ptx::Space::shared || acquired_covers(warp_, interval, directly)) return Order::before;
     return Order::grid;
   }
   if (other.warp == warp_.index) return other.epoch == warp_.epoch ? Order::same_epoch : Order::before;

@@ -25,6 +25,10 @@ class Sectors {
     count_ += last - first + 1;
     for (std::uint64_t sector = first; sector <= last; ++sector) mark(sector);
   }
+  void add_known(std::uint64_t first, const Pattern& pattern) {
+    count_ += pattern.sectors;
+    for (std::uint32_t s = 0; s < pattern.sectors; ++s) mark(first + static_cast<std::uint64_t>(std::int64_t{pattern.sector[s]}));
+  }
   void add(std::uint64_t sector) {
     if (used_ != 0 && sector <= highest_ && is_known(sector)) return;
     highest_ = used_ == 0 ? sector : std::max(highest_, sector);
@@ -91,6 +95,10 @@ void count_global(Counters& counters, const Access& access, const Lanes& lanes) 
   const std::uint64_t bytes = access.bytes;
   if (lanes.contiguous) {
     sectors.add_run(lanes.at[0] / kSector, (lanes.at[kLanes - 1] + bytes - 1) / kSector);
+  } else if (lanes.pattern != nullptr) {
+    Pattern& pattern = access.patterns.pattern;
+    if (pattern.sector_phase != lanes.at[0] % kSector) pattern.find_sectors(lanes.at[0], access.bytes);
+    sectors.add_known(lanes.at[0] / kSector, pattern);
   } else {
     std::uint64_t previous = ~std::uint64_t{0};
     for (Mask left = lanes.active; left != 0; left &= left - 1) {
@@ -108,22 +116,22 @@ void count_global(Counters& counters, const Access& access, const Lanes& lanes) 
   counters.bytes_touched += sectors.count() * kSector;
 }
 
-void count_shared(Counters& counters, const Access& access, const Lanes& lanes) {
-  ++counters.shared_requests;
+namespace {
+
+struct Wavefronts {
+  std::uint32_t needed = 0, ideal = 0;
+};
+
+Wavefronts count_wavefronts(const Access& access, const Lanes& lanes) {
+  Wavefronts sum;
   const std::uint32_t words_each = std::max(access.bytes / 4, 1u);
   // 128 bytes at a time: whole warps of 4-byte lanes, half warps of 8, quarter warps of 16, eighths of 32.
   const std::uint32_t group = kLanes / words_each;
-  if (lanes.contiguous && (lanes.at[0] & 3) == 0) {
-    counters.shared_wavefronts += words_each;
-    counters.shared_ideal_wavefronts += words_each;
-    return;
-  }
+  if (lanes.contiguous && (lanes.at[0] & 3) == 0) return {words_each, words_each};
   if (words_each == 1 && lanes.active == kAll) {
     std::uint32_t words[kLanes];
     for (int l = 0; l < kLanes; ++l) words[l] = static_cast<std::uint32_t>(lanes.at[l] >> 2);
-    counters.shared_wavefronts += is_free_of_conflicts(words, kLanes) ? 1 : wavefronts_of(words, kLanes);
-    ++counters.shared_ideal_wavefronts;
-    return;
+    return {is_free_of_conflicts(words, kLanes) ? 1 : wavefronts_of(words, kLanes), 1};
   }
   for (std::uint32_t first = 0; first < kLanes; first += group) {
     const Mask mask = (group == kLanes ? kAll : ((Mask{1} << group) - 1) << first) & lanes.active;
@@ -133,9 +141,25 @@ void count_shared(Counters& counters, const Access& access, const Lanes& lanes) 
       const auto word = static_cast<std::uint32_t>(lanes.at[__builtin_ctz(left)] >> 2);
       for (std::uint32_t i = 0; i < words_each; ++i) words[count++] = word + i;
     }
-    counters.shared_wavefronts += is_free_of_conflicts(words, count) ? 1 : wavefronts_of(words, count);
-    ++counters.shared_ideal_wavefronts;
+    sum.needed += is_free_of_conflicts(words, count) ? 1 : wavefronts_of(words, count);
+    ++sum.ideal;
   }
+  return sum;
+}
+
+}  // namespace
+
+void count_shared(Counters& counters, const Access& access, const Lanes& lanes) {
+  ++counters.shared_requests;
+  // A pattern's banks are the same for every base of whole words.
+  const bool repeats = lanes.pattern != nullptr && ((lanes.at[0] | lanes.pattern->any) & 3) == 0;
+  Pattern& pattern = access.patterns.pattern;
+  Wavefronts sum;
+  if (repeats && pattern.wavefronts != 0) sum = {pattern.wavefronts, pattern.ideal_wavefronts};
+  else sum = count_wavefronts(access, lanes);
+  if (repeats) pattern.wavefronts = sum.needed, pattern.ideal_wavefronts = sum.ideal;
+  counters.shared_wavefronts += sum.needed;
+  counters.shared_ideal_wavefronts += sum.ideal;
 }
 
 }  // namespace gradus::emulator

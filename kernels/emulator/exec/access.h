@@ -5,6 +5,7 @@
 #include <string>
 
 #include <gradus/kernels/emulator/exec/decoder.h>
+#include <gradus/kernels/emulator/exec/pattern.h>
 #include <gradus/kernels/emulator/exec/shadow.h>
 
 namespace gradus::emulator {
@@ -38,6 +39,7 @@ struct Access {
   // The allocation that the last access met.
   mutable std::uint64_t low = 0, high = 0, generation = 0;
   mutable bool tracked = false;  // its definedness is kept
+  mutable PatternMemory patterns;
 };
 
 inline const Access& access_of(const Decoded& d) { return *static_cast<const Access*>(d.extra); }
@@ -47,9 +49,10 @@ struct Lanes {
   alignas(64) std::uint64_t at[kLanes];
   std::uint64_t delta = 0;
   Mask active = 0;
-  bool contiguous = false;          // all 32 lanes, one after another
-  bool aligned = false;             // every active lane to its width
-  std::uint64_t low = 0, high = 0;  // smallest and largest address
+  bool contiguous = false;           // all 32 lanes, one after another
+  bool aligned = false;              // every active lane to its width
+  std::uint64_t low = 0, high = 0;   // smallest and largest address
+  const Pattern* pattern = nullptr;  // of all 32 lanes, where they are not contiguous and it is known
   std::byte* host(int lane) const { return reinterpret_cast<std::byte*>(at[lane] + delta); }
 };
 
@@ -82,7 +85,8 @@ void touch_ranges(const Access& access, const Lanes& lanes);
 void value_of_lane(const Warp& warp, const Access& access, int lane, std::byte* out);
 /// "store of 16 bytes to shared +128 by block (0,0,0) thread (3,0,0)".
 std::string access_text(const Warp& warp, const Access& access, int lane, ptx::Space space, std::uint64_t at);
-/// Whether the warp's acquired releases cover what (block, warp) had done by `clock`.
-bool acquired_covers(const Warp& warp, const Interval& other);
+/// Whether the releases that the warp has acquired cover an interval of another block; `directly`: only those that it read itself, not what
+/// they had acquired in turn (much cheaper).
+bool acquired_covers(const Warp& warp, std::uint32_t interval, bool directly);
 
 }  // namespace gradus::emulator

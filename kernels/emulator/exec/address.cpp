@@ -31,11 +31,21 @@ void compute_addresses(const Warp& warp, const Decoded& d, const Access& access,
   }
 }
 
-bool are_contiguous(const Lanes& lanes, std::uint64_t bytes) {
-  if (lanes.active != kAll) return false;
+/// Sets contiguous and pattern.
+void find_shape(const Access& access, Lanes& lanes) {
+  if (lanes.active != kAll) return;
+  lanes.pattern = access.patterns.recall(lanes.at);
+  if (lanes.pattern != nullptr) return;
   std::uint64_t differs = 0;
-  for (int l = 0; l < kLanes; ++l) differs |= lanes.at[l] - lanes.at[0] - static_cast<std::uint64_t>(l) * bytes;
-  return differs == 0;
+  for (int l = 0; l < kLanes; ++l) differs |= lanes.at[l] - lanes.at[0] - static_cast<std::uint64_t>(l) * access.bytes;
+  lanes.contiguous = differs == 0;
+  if (!lanes.contiguous) lanes.pattern = access.patterns.learn(lanes.at, access.bytes);
+}
+
+/// Lanes were refused, or moved.
+void forget_shape(Lanes& lanes) {
+  lanes.contiguous = false;
+  lanes.pattern = nullptr;
 }
 
 /// Sets low and high; returns the OR of all addresses.
@@ -49,6 +59,10 @@ std::uint64_t find_bounds(Lanes& lanes) {
   if (lanes.contiguous) {
     low = any = lanes.at[0];  // the lanes differ by multiples of their width
     high = lanes.at[kLanes - 1];
+  } else if (lanes.pattern != nullptr) {
+    low = lanes.at[0] + lanes.pattern->low;
+    high = lanes.at[0] + lanes.pattern->high;
+    any = lanes.at[0] | lanes.pattern->any;  // has the low bits of a misaligned lane, if there is one
   } else if (lanes.active == kAll) {
     for (int l = 0; l < kLanes; ++l) add(lanes.at[l]);
   } else {
@@ -178,10 +192,10 @@ Mask in_shared(Warp& warp, const Decoded& d, Lanes& lanes, AccessBody body) {
   Block& block = *warp.block;
   const Mask asked = lanes.active;
   lanes.active = admit_window(warp, d, lanes, ptx::Space::shared, shadow_of(block).shared_bytes);
-  if (lanes.active != kAll) lanes.contiguous = false;
+  if (lanes.active != kAll) forget_shape(lanes);
   lanes.delta = reinterpret_cast<std::uint64_t>(block.shared.data());
   if (lanes.active != 0) {
-    check_declared_alignment(warp, d, lanes);
+    if (!access_of(d).variables.empty()) check_declared_alignment(warp, d, lanes);
     body(warp, d, lanes, ptx::Space::shared);
   }
   return asked & ~lanes.active;
@@ -191,7 +205,7 @@ Mask in_local(Warp& warp, const Decoded& d, Lanes& lanes, AccessBody body) {
   Block& block = *warp.block;
   const Mask asked = lanes.active;
   lanes.active = admit_window(warp, d, lanes, ptx::Space::local, block.local_stride);
-  lanes.contiguous = false;
+  forget_shape(lanes);
   lanes.delta = reinterpret_cast<std::uint64_t>(block.local.data());
   for (int l = 0; l < kLanes; ++l) lanes.at[l] += (warp.index * std::uint64_t{kLanes} + static_cast<std::uint64_t>(l)) * block.local_stride;
   if (lanes.active != 0) body(warp, d, lanes, ptx::Space::local);
@@ -201,7 +215,7 @@ Mask in_local(Warp& warp, const Decoded& d, Lanes& lanes, AccessBody body) {
 Mask in_parameters(Warp& warp, const Decoded& d, Lanes& lanes, AccessBody body) {
   const Mask asked = lanes.active;
   lanes.active = admit_window(warp, d, lanes, ptx::Space::param, root_parameter_bytes(warp.current->frame));
-  lanes.contiguous = false;
+  forget_shape(lanes);
   lanes.delta = reinterpret_cast<std::uint64_t>(root_parameters(warp.current->frame));
   if (lanes.active != 0) body(warp, d, lanes, ptx::Space::param);
   return asked & ~lanes.active;
@@ -210,13 +224,15 @@ Mask in_parameters(Warp& warp, const Decoded& d, Lanes& lanes, AccessBody body) 
 Mask in_global(Warp& warp, const Decoded& d, Lanes& lanes, AccessBody body) {
   const Mask asked = lanes.active;
   const Mask admitted = admit_global(warp, d, lanes);
-  if (admitted != kAll) lanes.contiguous = false;
+  if (admitted != kAll) forget_shape(lanes);
   // Device bytes lie at another distance than managed ones.
   const Heap& heap = Heap::instance();
   Mask device = admitted;
   if (admitted == 0) return asked;
   const int first = __builtin_ctz(admitted);
-  if (lanes.contiguous) {
+  if (admitted == asked && heap.device.holds(lanes.low) && heap.device.holds(lanes.high)) {
+    device = admitted;
+  } else if (lanes.contiguous) {
     device = heap.device.holds(lanes.at[first]) ? admitted : 0;
   } else {
     for (Mask left = admitted; left != 0; left &= left - 1) {
@@ -224,11 +240,13 @@ Mask in_global(Warp& warp, const Decoded& d, Lanes& lanes, AccessBody body) {
     }
   }
   if (device != 0) {
+    if (device != admitted) forget_shape(lanes);
     lanes.active = device;
     lanes.delta = heap.alias;
     body(warp, d, lanes, ptx::Space::global);
   }
   if (admitted != device) {
+    if (device != 0) forget_shape(lanes);
     lanes.active = admitted & ~device;
     lanes.delta = 0;
     body(warp, d, lanes, ptx::Space::global);
@@ -238,6 +256,11 @@ Mask in_global(Warp& warp, const Decoded& d, Lanes& lanes, AccessBody body) {
 
 /// Generic addresses: one window after another.
 Mask in_windows(Warp& warp, const Decoded& d, Lanes& lanes, AccessBody body) {
+  if (lanes.active == kAll) {
+    std::uint64_t any = 0;
+    for (int l = 0; l < kLanes; ++l) any |= lanes.at[l];
+    if ((any & kWindowMask) == 0) return in_global(warp, d, lanes, body);
+  }
   Mask left = lanes.active, refused = 0;
   while (left != 0) {
     const std::uint64_t window = lanes.at[__builtin_ctz(left)] & kWindowMask;
@@ -249,6 +272,7 @@ Mask in_windows(Warp& warp, const Decoded& d, Lanes& lanes, AccessBody body) {
     }
     left &= ~part.active;
     part.contiguous = lanes.contiguous && part.active == kAll;
+    part.pattern = part.active == kAll ? lanes.pattern : nullptr;
     if (window == kSharedWindow) refused |= in_shared(warp, d, part, body);
     else if (window == kLocalWindow) refused |= in_local(warp, d, part, body);
     else if (window == kParameterWindow) refused |= in_parameters(warp, d, part, body);
@@ -268,7 +292,7 @@ Mask for_each_space(Warp& warp, const Decoded& d, Mask active, AccessBody body) 
   Lanes lanes;
   compute_addresses(warp, d, access, lanes);
   lanes.active = active;
-  lanes.contiguous = are_contiguous(lanes, access.bytes);
+  find_shape(access, lanes);
   switch (access.space) {
     case ptx::Space::global:
     case ptx::Space::constant: return in_global(warp, d, lanes, body);
@@ -284,7 +308,7 @@ Mask for_each_space(Warp& warp, const Decoded& d, Mask active, AccessBody body) 
         if (access.area == Decoder::ParameterPlace::Area::kernel) return in_parameters(warp, d, lanes, body);
       }
       place_parameters(warp, access, lanes);
-      lanes.contiguous = false;
+      forget_shape(lanes);
       body(warp, d, lanes, ptx::Space::param);
       return 0;
     default: return in_windows(warp, d, lanes, body);

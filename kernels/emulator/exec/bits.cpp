@@ -358,7 +358,7 @@ void select_lop3(Decoder& decoder, const Instruction& i, Decoded& out) {
 
 }  // namespace
 
-void register_bits() {
+void GRADUS_EMULATOR_FAMILY(register_bits)() {
   add_selector("and", select_logic<And>);
   add_selector("or", select_logic<Or>);
   add_selector("xor", select_logic<Xor>);

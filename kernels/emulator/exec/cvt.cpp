@@ -42,6 +42,9 @@ struct FloatToBfloat {
 struct DoubleToFloat {
   static float apply(double v) { return canonical(static_cast<float>(v)); }
 };
+struct Saturate {
+  static float apply(float v) { return saturate(v); }
+};  // expf's
 /// Toward zero, clamped, NaN to 0.
 struct FloatToS32 {
   static S32 apply(float v) {
@@ -70,6 +73,7 @@ Handler direct(Type d, Type s, const CvtPlan& plan) {
   const bool plain =
       plan.round == Round::nearest && !plan.integral && !plan.ftz && !plan.sat && !plan.relu && !plan.satfinite && !plan.away;
   if (plan.source_bytes != ptx::bytes_of(s) || plan.destination_bytes != ptx::bytes_of(d)) return nullptr;
+  if (s == Type::f32 && d == Type::f32 && plan.sat && !plan.integral && !plan.ftz && !plan.relu) return unary<Saturate, float, float>;
   if (s == Type::f32 && d == Type::s32 && plan.round == Round::zero && !plan.ftz) return unary<FloatToS32, S32, float>;
   if (!plain) return nullptr;
   switch (s) {

@@ -3,7 +3,7 @@
 
 namespace gradus::emulator {
 
-void register_float_special();  // float_special.cpp
+void GRADUS_EMULATOR_FAMILY(register_float_special)();  // float_special.cpp
 
 namespace {
 
@@ -207,7 +207,7 @@ void select_testp(Decoder& decoder, const Instruction& i, Decoded& out) {
 
 }  // namespace
 
-void register_float() {
+void GRADUS_EMULATOR_FAMILY(register_float)() {
   add_selector("add", select_arithmetic<Add>);
   add_selector("sub", select_arithmetic<Sub>);
   add_selector("mul", select_arithmetic<Mul>);
@@ -222,7 +222,7 @@ void register_float() {
   add_selector("min", select_extremum<false>);
   add_selector("max", select_extremum<true>);
   add_selector("testp", select_testp);
-  register_float_special();
+  GRADUS_EMULATOR_FAMILY(register_float_special)();
 }
 
 }  // namespace gradus::emulator

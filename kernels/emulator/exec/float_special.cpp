@@ -72,9 +72,10 @@ template <class Op> void select_special(Decoder& decoder, const Instruction& i, 
 /// f64: only the upper 32 bits count, the lower are 0; denormals are flushed.
 template <bool root> Flow run_coarse(Warp& warp, const Decoded& d, Mask active) {
   const double* a = warp.lanes_of<double>(d.a);
+  const auto flushed = [](double v) { return std::fabs(v) < std::numeric_limits<double>::min() ? std::copysign(0.0, v) : v; };
   map_active(warp.lanes_of<double>(d.d), active, [=](int l) {
-    const double x = std::fabs(a[l]) < std::numeric_limits<double>::min() ? std::copysign(0.0, a[l]) : a[l];
-    const double r = root ? 1.0 / std::sqrt(x) : 1.0 / x;
+    const double x = flushed(a[l]);
+    const double r = flushed(root ? 1.0 / std::sqrt(x) : 1.0 / x);
     return std::bit_cast<double>(std::bit_cast<std::uint64_t>(r) & 0xFFFFFFFF00000000u);
   });
   return Flow::next;
@@ -90,7 +91,7 @@ template <bool root> void select_coarse(Decoder& decoder, const Instruction& i, 
 
 }  // namespace
 
-void register_float_special() {
+void GRADUS_EMULATOR_FAMILY(register_float_special)() {
   add_selector("ex2", select_special<Ex2>);
   add_selector("lg2", select_special<Lg2>);
   add_selector("sin", select_special<Sin>);

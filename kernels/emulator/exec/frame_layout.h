@@ -12,11 +12,10 @@ namespace gradus::emulator {
 int lane_bytes(ptx::Type type);
 
 struct FrameLayout {
-  std::vector<std::uint32_t> offsets;  // by register, 64-byte aligned but for predicates
+  std::vector<std::uint32_t> offsets;  // by register, 32-byte aligned but for predicates
   std::uint32_t bytes = 0;
 };
-/// Registers that are never live at once share a place. A lane's registers are its own, whatever the other lanes do, so liveness is that of
-/// one thread; results never share a place with an operand of the same instruction (shuffles and mma read other lanes' operands late).
+/// One place per register, in the order of their declaration.
 FrameLayout lay_out_frame(const ptx::Function& function);
 
 }  // namespace gradus::emulator

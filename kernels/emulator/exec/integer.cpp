@@ -7,8 +7,14 @@
 
 namespace gradus::emulator {
 
-void register_bits();            // bits.cpp
+void GRADUS_EMULATOR_FAMILY(register_bits)();  // bits.cpp
+#ifndef GRADUS_EMULATOR_WIDE
 void register_packed_integer();  // packed_integer.cpp
+#endif
+#ifdef GRADUS_EMULATOR_HAS_WIDE
+void register_integer_wide();
+void register_float_wide();
+#endif
 
 namespace {
 
@@ -328,7 +334,13 @@ void select_sad(Decoder& decoder, const Instruction& i, Decoded& out) {
 
 }  // namespace
 
-void register_integer() {
+void GRADUS_EMULATOR_FAMILY(register_integer)() {
+#ifdef GRADUS_EMULATOR_HAS_WIDE
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {  // the first selector that knows an instruction is taken
+    register_integer_wide();
+    register_float_wide();
+  }
+#endif
   add_selector("add", select_sum<Add, AddSat, Carrying::add>);
   add_selector("addc", select_sum<Add, AddSat, Carrying::add>);
   add_selector("sub", select_sum<Sub, SubSat, Carrying::sub>);
@@ -345,8 +357,10 @@ void register_integer() {
   add_selector("neg", select_sign<Neg>);
   add_selector("abs", select_sign<Abs>);
   add_selector("sad", select_sad);
-  register_bits();
+  GRADUS_EMULATOR_FAMILY(register_bits)();
+#ifndef GRADUS_EMULATOR_WIDE
   register_packed_integer();
+#endif
 }
 
 }  // namespace gradus::emulator

@@ -24,11 +24,13 @@ template <class M, class R> void load_element(R* registers, const Lanes& lanes, 
     for (int l = 0; l < kLanes; ++l) std::memcpy(registers + l, from + static_cast<std::uint64_t>(l) * stride, sizeof(M));
     return;
   }
-  for_lanes(lanes.active, [&](int l) {
+  const auto one = [&](int l) {
     M value;
     std::memcpy(&value, lanes.host(l) + offset, sizeof(M));
     registers[l] = static_cast<R>(value);
-  });
+  };
+  if (lanes.active != kAll) return for_lanes(lanes.active, one);
+  for (int l = 0; l < kLanes; ++l) one(l);
 }
 
 template <class M, class R> void load_elements(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space) {
@@ -61,10 +63,12 @@ template <class M, class R> void store_element(const R* registers, const Lanes& 
     for (int l = 0; l < kLanes; ++l) std::memcpy(to + static_cast<std::uint64_t>(l) * stride, registers + l, sizeof(M));
     return;
   }
-  for_lanes(lanes.active, [&](int l) {
+  const auto one = [&](int l) {
     const M value = static_cast<M>(registers[l]);
     std::memcpy(lanes.host(l) + offset, &value, sizeof(M));
-  });
+  };
+  if (lanes.active != kAll) return for_lanes(lanes.active, one);
+  for (int l = 0; l < kLanes; ++l) one(l);
 }
 
 template <class M, class R> void store_elements(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space) {
@@ -73,7 +77,7 @@ template <class M, class R> void store_elements(Warp& warp, const Decoded& d, co
   for (std::uint32_t e = 0; e < access.elements; ++e) store_element<M, R>(warp.lanes_of<R>(access.values[e]), lanes, e * sizeof(M));
   if (space == ptx::Space::global || space == ptx::Space::shared) {
     ++warp.block->progress;
-    if (!lanes.contiguous) observe_after_store(warp, d, lanes);
+    if (!lanes.contiguous && !(lanes.pattern != nullptr && lanes.pattern->distinct)) observe_after_store(warp, d, lanes);
   }
 }
 

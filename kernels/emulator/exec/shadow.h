@@ -102,6 +102,14 @@ struct WarpShadow {
   Clock released_device{}, released_block{};
   std::shared_ptr<const Snapshot> snapshot;  // of the above; null: to be made
   std::shared_ptr<const Acquired> acquired;
+  // Answers of acquired_covers: a yes is for ever, a no until more is acquired.
+  struct Verdict {
+    std::uint32_t interval = 0;
+    bool directly = false, covered = false;
+    std::uint32_t acquisitions = 0;
+  };
+  std::uint32_t acquisitions = 0;  // how often `acquired` has grown
+  std::array<Verdict, 16> verdicts{};
   std::vector<PendingCopy> copies;
   std::array<std::uint32_t, kLanes> committed{};  // cp.async groups per lane
 };

@@ -185,7 +185,7 @@ void Scheduler::progress() { step(); }
 bool Scheduler::any_pending() const {
   for (const auto* list : {&streams_, &graveyard_}) {
     for (const auto& stream : *list) {
-      if (!stream->queue.empty()) return true;
+      if (!stream->queue.empty() && !(stream->queue.size() == 1 && stream->queue.front()->running)) return true;
     }
   }
   return false;

@@ -99,6 +99,7 @@ class Scheduler {
   /// One ready operation of some stream, as a device would get on while the host asks.
   void progress();
   bool idle(const Stream& stream) const { return stream.queue.empty(); }
+  /// Work that no thread has begun.
   bool any_pending() const;
 
   const Clock& host_clock() const { return host_; }

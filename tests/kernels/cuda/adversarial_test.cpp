@@ -74,7 +74,7 @@ TEST_CASE("cuda adversarial: the Linf step") {
                        lower = with_specials(shape, dtype, 3, 64), upper = with_specials(shape, dtype, 4, 512);
         AnyArray want = x;
         cpu::pgd_linf_step(want.array(), x.array(), g.array(), lower.array(), upper.array(), 0.1);
-        AnyOnDevice y(AnyArray(shape, dtype), offset), dx(x, offset), dg(g, offset), dl(lower, offset), du(upper, offset);
+        AnyOnDevice y(shape, dtype, offset), dx(x, offset), dg(g, offset), dl(lower, offset), du(upper, offset);
         cuda::pgd_linf_step(y.array(), dx.array(), dg.array(), dl.array(), du.array(), 0.1);
         check_equal(y.read(), want);
         cuda::pgd_linf_step(dx.array(), dx.array(), dg.array(), dl.array(), du.array(), 0.1);
@@ -90,7 +90,7 @@ TEST_CASE("cuda adversarial: bounds, to the bit") {
         AnyArray lower({n}, dtype), upper({n}, dtype);
         for (const double eps : {8.0 / 255, 0.3, 0.0}) {
           cpu::linf_bounds(lower.array(), upper.array(), x.array(), eps, 0, 1);
-          AnyOnDevice dl(AnyArray({n}, dtype), offset), du(AnyArray({n}, dtype), offset), dx(x, offset);
+          AnyOnDevice dl({n}, dtype, offset), du({n}, dtype, offset), dx(x, offset);
           cuda::linf_bounds(dl.array(), du.array(), dx.array(), eps, 0, 1);
           check_same_bits(dl.read(), lower);
           check_same_bits(du.read(), upper);
@@ -109,7 +109,7 @@ TEST_CASE("cuda adversarial: distances of samples") {
           AnyArray linf({shape[0]}, DType::f64), l2 = linf;
           cpu::linf_distance(linf.array(), a.array(), b.array());
           cpu::l2_distance(l2.array(), a.array(), b.array());
-          AnyOnDevice da(a, offset), db(b, offset), got_linf(AnyArray({shape[0]}, DType::f64)), got_l2(AnyArray({shape[0]}, DType::f64));
+          AnyOnDevice da(a, offset), db(b, offset), got_linf({shape[0]}, DType::f64), got_l2({shape[0]}, DType::f64);
           cuda::linf_distance(got_linf.array(), da.array(), db.array());
           cuda::l2_distance(got_l2.array(), da.array(), db.array());
           check_near(got_linf.read().values<double>(), linf.values<double>(), 0, 0);
@@ -125,7 +125,7 @@ TEST_CASE("cuda adversarial: the L2 projection, staged and not") {
         const AnyArray x = random_array(shape, dtype, 8, 0, 1), moved = random_array(shape, dtype, 9, -0.5, 1.5);
         AnyArray want(shape, dtype), distance({shape[0]}, DType::f64);
         cpu::l2_project(want.array(), x.array(), moved.array(), eps, 0, 1);
-        AnyOnDevice y(AnyArray(shape, dtype)), dx(x), dm(moved);
+        AnyOnDevice y(shape, dtype), dx(x), dm(moved);
         cuda::l2_project(y.array(), dx.array(), dm.array(), eps, 0, 1);
         const AnyArray got = y.read();
         // The two sums round differently, so the last halvings may; then a coordinate moves by a rounding.
@@ -143,7 +143,7 @@ TEST_CASE("cuda adversarial: numbers that are not finite become 0 and are counte
         const AnyArray g = with_specials({n}, dtype, 10, 3);
         AnyArray want({n}, dtype);
         const std::int64_t count = cpu::zero_non_finite(want.array(), g.array());
-        AnyOnDevice y(AnyArray({n}, dtype), offset), dg(g, offset);
+        AnyOnDevice y({n}, dtype, offset), dg(g, offset);
         CHECK(cuda::zero_non_finite(y.array(), dg.array()) == count);
         check_same_bits(y.read(), want);
       }

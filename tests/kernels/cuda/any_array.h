@@ -39,10 +39,17 @@ struct AnyArray {
 class AnyOnDevice {
  public:
   explicit AnyOnDevice(const AnyArray& host, int offset = 0)
-      : host_(host), memory_(host.bytes.data(), host.bytes.size(), static_cast<std::size_t>(offset) * size_of(host.dtype)) {}
-  Array array() { return {memory_.data(), &host_.shape, host_.dtype}; }
+      : shape_(host.shape),
+        dtype_(host.dtype),
+        memory_(host.bytes.data(), host.bytes.size(), static_cast<std::size_t>(offset) * size_of(host.dtype)) {}
+  /// Undefined, for a kernel to write.
+  AnyOnDevice(const Shape& shape, DType dtype, int offset = 0)
+      : shape_(shape),
+        dtype_(dtype),
+        memory_(nullptr, static_cast<std::size_t>(shape.elements()) * size_of(dtype), static_cast<std::size_t>(offset) * size_of(dtype)) {}
+  Array array() { return {memory_.data(), &shape_, dtype_}; }
   AnyArray read() {
-    AnyArray result(host_.shape, host_.dtype);
+    AnyArray result(shape_, dtype_);
     const auto bytes = memory_.read();
     REQUIRE(bytes.size() == result.bytes.size());
     if (!bytes.empty()) std::memcpy(result.bytes.data(), bytes.data(), bytes.size());
@@ -50,7 +57,8 @@ class AnyOnDevice {
   }
 
  private:
-  AnyArray host_;
+  Shape shape_;
+  DType dtype_;
   OnDevice memory_;
 };
 
@@ -162,10 +170,17 @@ template <class T> void check_near(const std::vector<T>& got, const std::vector<
     return;
   }
 }
-/// Floating arrays within their type's tolerance, others bit for bit.
+/// bf16 as f32.
+inline std::vector<float> widened(const AnyArray& x) {
+  std::vector<float> v;
+  for (const std::uint16_t bits : x.values<std::uint16_t>()) v.push_back(__builtin_bit_cast(float, static_cast<std::uint32_t>(bits) << 16));
+  return v;
+}
+/// f32 and f64 within their type's tolerance, others exactly.
 inline void check_near(const AnyArray& got, const AnyArray& want) {
   if (got.dtype == DType::f32) check_near(got.values<float>(), want.values<float>(), 2e-6, 1e-37);
   else if (got.dtype == DType::f64) check_near(got.values<double>(), want.values<double>(), 1e-13, 1e-305);
+  else if (got.dtype == DType::bf16) check_near(widened(got), widened(want), 0, 0);
   else check_same_bits(got, want);
 }
 

@@ -63,7 +63,7 @@ template <class Device, class Cpu, class... X>
 void compare_kernels(const Device& on_device, const Cpu& on_cpu, const Shape& shape, DType dtype, int offset, const X&... x) {
   AnyArray want(shape, dtype);
   on_cpu(want.array(), x.array()...);
-  AnyOnDevice y(AnyArray(shape, dtype), offset);
+  AnyOnDevice y(shape, dtype, offset);
   [&](auto&&... operand) { on_device(y.array(), operand.array()...); }(AnyOnDevice(x, offset)...);
   check_near(y.read(), want);
 }
@@ -71,12 +71,12 @@ void compare_kernels(const Device& on_device, const Cpu& on_cpu, const Shape& sh
 }  // namespace
 
 TEST_CASE("cuda elementwise: functions of one operand, with special values") {
-  for (const auto& [name, on_device, on_cpu] : kUnary)
+  for (const auto& kernel : kUnary)
     for (const DType dtype : kFloating)
       for (const double reach : {3.0, 100.0}) {
-        INFO(std::string(name) << " " << text(dtype) << " within " << reach);
+        INFO(std::string(kernel.name) << " " << text(dtype) << " within " << reach);
         const AnyArray x = with_specials(1500, dtype, 1, -reach, reach);
-        compare_kernels(on_device, on_cpu, x.shape, dtype, 0, x);
+        compare_kernels(kernel.on_device, kernel.on_cpu, x.shape, dtype, 0, x);
       }
 }
 
@@ -91,25 +91,25 @@ TEST_CASE("cuda elementwise: any length and alignment") {
         // Operands that are misaligned by different amounts.
         AnyArray want(x.shape, dtype);
         cpu::neg(want.array(), x.array());
-        AnyOnDevice y(AnyArray(x.shape, dtype), 0), from(x, offset);
+        AnyOnDevice y(x.shape, dtype), from(x, offset);
         cuda::neg(y.array(), from.array());
         check_same_bits(y.read(), want);
       }
 }
 
 TEST_CASE("cuda elementwise: backward functions") {
-  for (const auto& [name, on_device, on_cpu] : kBackward)
+  for (const auto& kernel : kBackward)
     for (const DType dtype : kFloating)
       for (const double reach : {2.0, 30.0}) {
-        INFO(std::string(name) << " " << text(dtype) << " within " << reach);
+        INFO(std::string(kernel.name) << " " << text(dtype) << " within " << reach);
         const AnyArray saved = with_specials(1100, dtype, 4, -reach, reach);
         const AnyArray dy = random_array(saved.shape, dtype, 5);
         AnyArray want(saved.shape, dtype);
-        on_cpu(want.array(), dy.array(), saved.array());
-        AnyOnDevice dx(AnyArray(saved.shape, dtype)), from(dy), kept(saved);
-        on_device(dx.array(), from.array(), kept.array());
+        kernel.on_cpu(want.array(), dy.array(), saved.array());
+        AnyOnDevice dx(saved.shape, dtype), from(dy), kept(saved);
+        kernel.on_device(dx.array(), from.array(), kept.array());
         // The derivative of gelu has a zero, around which only its absolute error is small: 1.4e-7 on either side.
-        const bool crosses = std::string(name) == "gelu_backward";
+        const bool crosses = std::string(kernel.name) == "gelu_backward";
         if (dtype == DType::f32) check_near(dx.read().values<float>(), want.values<float>(), 2e-6, crosses ? 1e-6 : 1e-37);
         else check_near(dx.read().values<double>(), want.values<double>(), 1e-13, crosses ? 1e-14 : 1e-305);
       }
@@ -177,14 +177,15 @@ std::vector<Broadcast> broadcasts() {
 }  // namespace
 
 TEST_CASE("cuda elementwise: functions of two operands, broadcast") {
-  for (const auto& [name, on_device, on_cpu] : kBinary)
+  for (const auto& kernel : kBinary)
     for (const DType dtype : {DType::f32, DType::f64, DType::i64}) {
-      const std::string op = name;
+      const std::string op = kernel.name;
       if (dtype == DType::i64 && (op == "div" || op == "pow")) continue;
-      for (const auto& [y, a, b] : broadcasts()) {
-        INFO(std::string(name) << " " << text(dtype) << " " << to_string(a) << " " << to_string(b));
-        compare_kernels(on_device, on_cpu, y, dtype, 0, random_array(a, dtype, 8), random_array(b, dtype, 9));
-        if (op == "sub") compare_kernels(on_device, on_cpu, y, dtype, 1, random_array(a, dtype, 8), random_array(b, dtype, 9));
+      for (const Broadcast& c : broadcasts()) {
+        INFO(std::string(kernel.name) << " " << text(dtype) << " " << to_string(c.a) << " " << to_string(c.b));
+        compare_kernels(kernel.on_device, kernel.on_cpu, c.y, dtype, 0, random_array(c.a, dtype, 8), random_array(c.b, dtype, 9));
+        if (op == "sub")
+          compare_kernels(kernel.on_device, kernel.on_cpu, c.y, dtype, 1, random_array(c.a, dtype, 8), random_array(c.b, dtype, 9));
       }
     }
 }
@@ -195,13 +196,13 @@ TEST_CASE("cuda elementwise: special values meet special values") {
     const AnyArray a = with_specials(n, dtype, 10), b = with_specials(n, dtype, 11);
     AnyArray column = b;
     column.shape = {n, 1};
-    for (const auto& [name, on_device, on_cpu] : kBinary) {
-      INFO(std::string(name) << " " << text(dtype));
-      compare_kernels(on_device, on_cpu, {n, n}, dtype, 0, a, column);
+    for (const auto& kernel : kBinary) {
+      INFO(std::string(kernel.name) << " " << text(dtype));
+      compare_kernels(kernel.on_device, kernel.on_cpu, {n, n}, dtype, 0, a, column);
     }
-    for (const auto& [name, on_device, on_cpu] : kCompare) {
-      INFO(std::string(name) << " " << text(dtype));
-      compare_kernels(on_device, on_cpu, {n, n}, DType::boolean, 0, a, column);
+    for (const auto& kernel : kCompare) {
+      INFO(std::string(kernel.name) << " " << text(dtype));
+      compare_kernels(kernel.on_device, kernel.on_cpu, {n, n}, DType::boolean, 0, a, column);
     }
   }
 }
@@ -210,25 +211,26 @@ TEST_CASE("cuda elementwise: integers wrap around") {
   const std::vector<std::int64_t> values = {0, 1, -1, 2, INT64_MAX, INT64_MIN, INT64_MAX - 1, 3037000500, -4294967296};
   const auto n = static_cast<std::int64_t>(values.size());
   const AnyArray row({n}, DType::i64, values), column({n, 1}, DType::i64, values);
-  for (const auto& [name, on_device, on_cpu] : kBinary)
-    if (std::string(name) != "div" && std::string(name) != "pow") compare_kernels(on_device, on_cpu, {n, n}, DType::i64, 0, row, column);
+  for (const auto& kernel : kBinary)
+    if (std::string(kernel.name) != "div" && std::string(kernel.name) != "pow")
+      compare_kernels(kernel.on_device, kernel.on_cpu, {n, n}, DType::i64, 0, row, column);
 }
 
 TEST_CASE("cuda elementwise: comparisons and selection of every type") {
   for (const DType dtype : kAll)
-    for (const auto& [y, a, b] : broadcasts())
+    for (const Broadcast& c : broadcasts())
       for (const int offset : {0, 1}) {
-        INFO(text(dtype) << " " << to_string(a) << " " << to_string(b) << " offset " << offset);
-        const AnyArray u = random_array(a, dtype, 12, -1, 1), v = random_array(b, dtype, 13, -1, 1);
+        INFO(text(dtype) << " " << to_string(c.a) << " " << to_string(c.b) << " offset " << offset);
+        const AnyArray u = random_array(c.a, dtype, 12, -1, 1), v = random_array(c.b, dtype, 13, -1, 1);
         if (dtype != DType::bf16)
-          for (const auto& [name, on_device, on_cpu] : kCompare) {
-            if (offset > 0 && std::string(name) != "less") continue;
-            INFO(std::string(name));
-            compare_kernels(on_device, on_cpu, y, DType::boolean, offset, u, v);
+          for (const auto& kernel : kCompare) {
+            if (offset > 0 && std::string(kernel.name) != "less") continue;
+            INFO(std::string(kernel.name));
+            compare_kernels(kernel.on_device, kernel.on_cpu, c.y, DType::boolean, offset, u, v);
           }
-        compare_kernels(cuda::where, cpu::where, y, dtype, offset, random_array(y, DType::boolean, 14), u, v);
-        compare_kernels(cuda::where, cpu::where, y, dtype, offset, random_array(a, DType::boolean, 15), u, v);
-        compare_kernels(cuda::where, cpu::where, y, dtype, offset, random_array({}, DType::boolean, 16), u, v);
+        compare_kernels(cuda::where, cpu::where, c.y, dtype, offset, random_array(c.y, DType::boolean, 14), u, v);
+        compare_kernels(cuda::where, cpu::where, c.y, dtype, offset, random_array(c.a, DType::boolean, 15), u, v);
+        compare_kernels(cuda::where, cpu::where, c.y, dtype, offset, random_array({}, DType::boolean, 16), u, v);
       }
   for (const DType dtype : {DType::f32, DType::f64, DType::i64, DType::u8, DType::boolean}) {
     AnyArray x = is_floating(dtype) ? with_specials(300, dtype, 17) : random_array({300}, dtype, 17);

@@ -1,8 +1,10 @@
 // Optimizer steps on the device, single and in lists, against those on the CPU.
+#include <memory>
 #include <string>
 
 #include <gradus/kernels/optimizer.h>
 #include <gradus/tests/kernels/cuda/support.h>
+#include <gradus/tests/kernels/kernel_support.h>
 
 using namespace gradus;
 using namespace gradus::testing;
@@ -19,12 +21,13 @@ template <class T> struct State {
   Shape shape;
   std::vector<T> parameter, m, v, gradient, mask;
   DeviceArray<T> parameter_, m_, v_, gradient_, mask_;
-  State(std::int64_t n, int offset, std::uint32_t seed = 1)
+  /// `bad`, unless it is 0, is the gradient where the mask is 0.
+  State(std::int64_t n, int offset, std::uint32_t seed = 1, double bad = 0, double size = 1)
       : shape({n}),
-        parameter(random_values<T>(n, seed, -1, 1)),
+        parameter(random_values<T>(n, seed, -size, size)),
         m(random_values<T>(n, seed + 1, -1, 1)),
         v(random_values<T>(n, seed + 2, 0, 1)),
-        gradient(random_values<T>(n, seed + 3, -1, 1)),
+        gradient(gradients(n, seed + 3, bad)),
         mask(thirds(n)),
         parameter_(device_array(parameter, shape, offset)),
         m_(device_array(m, shape, offset)),
@@ -35,6 +38,11 @@ template <class T> struct State {
   static std::vector<T> thirds(std::int64_t n) {
     std::vector<T> x(static_cast<std::size_t>(n));
     for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(i % 3) / 2;
+    return x;
+  }
+  static std::vector<T> gradients(std::int64_t n, std::uint32_t seed, double bad) {
+    std::vector<T> x = random_values<T>(n, seed, -1, 1);
+    for (std::size_t i = 0; bad != 0 && i < x.size(); i += 3) x[i] = static_cast<T>(bad);
     return x;
   }
   Array host(std::vector<T>& x) { return {x.data(), &shape, dtype_of<T>}; }
@@ -113,10 +121,8 @@ TEST_CASE("cuda optimizer: sgd, adam, ema, scale and squared_norm") {
 
 TEST_CASE("cuda optimizer: where the mask is 0 the parameter keeps its bits, even if the step is infinite or NaN") {
   for (const double bad : {kInfinity, kNaN}) {
-    State<float> x(1003, 0);
+    State<float> x(1003, 0, 1, bad);
     const std::vector<float> before = x.parameter;
-    for (std::size_t i = 0; i < x.gradient.size(); i += 3) x.gradient[i] = static_cast<float>(bad);
-    x.gradient_ = device_array(x.gradient, x.shape);
     const auto check = [&] {
       const std::vector<float> after = x.parameter_.values();
       for (std::size_t i = 0; i < after.size(); ++i) {
@@ -134,9 +140,7 @@ TEST_CASE("cuda optimizer: where the mask is 0 the parameter keeps its bits, eve
 }
 
 TEST_CASE("cuda optimizer: ema with a decay of 0 is the source, and of 1 the target, bit for bit") {
-  State<float> x(1003, 0);
-  for (float& p : x.parameter) p *= 1e10f;
-  x.parameter_ = device_array(x.parameter, x.shape);
+  State<float> x(1003, 0, 1, 0, 1e10);
   cuda::ema(x.parameter_.array(), x.gradient_.array(), 1);
   check_same_bits(x.parameter_.values(), x.parameter);
   cuda::ema(x.parameter_.array(), x.gradient_.array(), 0);

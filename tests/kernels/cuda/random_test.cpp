@@ -33,7 +33,7 @@ template <class Device, class Cpu> void compare_draws(DType dtype, const Device&
       on_cpu(want.array(), with_ids ? ids.array() : ConstArray());
       for (const int offset : {0, 1}) {
         INFO(to_string(shape) << " " << text(dtype) << (with_ids ? " with ids" : "") << " offset " << offset);
-        AnyOnDevice y(AnyArray(shape, dtype), offset), device_ids(ids);
+        AnyOnDevice y(shape, dtype, offset), device_ids(ids);
         on_device(y.array(), with_ids ? device_ids.array() : ConstArray());
         check_same_bits(y.read(), want);
       }
@@ -60,7 +60,7 @@ TEST_CASE("cuda random: many normals, bit for bit") {
   for (const DType dtype : {DType::f32, DType::f64}) {
     AnyArray want({50000}, dtype);
     cpu::normal(want.array(), {99, 1}, {}, 0, 1);
-    AnyOnDevice y(AnyArray({50000}, dtype));
+    AnyOnDevice y({50000}, dtype);
     cuda::normal(y.array(), {99, 1}, {}, 0, 1);
     check_same_bits(y.read(), want);
   }
@@ -95,7 +95,7 @@ TEST_CASE("cuda random: dropout of infinities and NaN is the CPU's") {
   const AnyArray x(shape, DType::f32, v);
   AnyArray want(shape, DType::f32);
   cpu::dropout(want.array(), x.array(), kKey, {}, 0.5);
-  AnyOnDevice y(AnyArray(shape, DType::f32)), from(x);
+  AnyOnDevice y(shape, DType::f32), from(x);
   cuda::dropout(y.array(), from.array(), kKey, {}, 0.5);
   check_near(y.read().values<float>(), want.values<float>(), 0, 0);
 }
@@ -110,7 +110,7 @@ TEST_CASE("cuda random: permutations are the CPU's, of one tile and of several")
           want.array(), kKey,
           {scratch.data() + (64 - reinterpret_cast<std::uintptr_t>(scratch.data()) % 64) % 64, cpu::permutation_workspace_bytes(n)});
       auto w = workspace(cuda::permutation_workspace_bytes(n));
-      AnyOnDevice y(AnyArray({n}, DType::i64), offset);
+      AnyOnDevice y({n}, DType::i64, offset);
       cuda::permutation(y.array(), kKey, w.workspace());
       check_same_bits(y.read(), want);
     }

@@ -35,15 +35,16 @@ TEST_CASE("cuda resample: affine maps") {
   const std::vector<Case> cases = {{{2, 3, 8, 8}, {2, 3, 8, 8}},   {{5, 1, 28, 28}, {5, 1, 28, 28}}, {{1, 10, 5, 9}, {1, 10, 7, 4}},
                                    {{3, 17, 4, 4}, {3, 17, 9, 5}}, {{2, 2, 1, 1}, {2, 2, 3, 3}},     {{0, 3, 4, 4}, {0, 3, 4, 4}},
                                    {{2, 3, 4, 4}, {2, 3, 0, 4}}};
-  for (const auto& [from, to] : cases)
+  for (const Case& c : cases)
     for (const DType dtype : {DType::f32, DType::f64})
       for (const double reach : {0.0, 0.4, 3.0})
         for (const int offset : {0, 1}) {
+          const Shape &from = c.from, &to = c.to;
           INFO(to_string(from) << " to " << to_string(to) << " " << text(dtype) << " reach " << reach);
           const AnyArray x = random_array(from, dtype, 2), m = maps(from[0], dtype, reach);
           AnyArray want(to, dtype);
           cpu::affine_resample(want.array(), x.array(), m.array(), 0.25);
-          AnyOnDevice y(AnyArray(to, dtype), offset), image(x, offset), matrices(m, offset);
+          AnyOnDevice y(to, dtype, offset), image(x, offset), matrices(m, offset);
           cuda::affine_resample(y.array(), image.array(), matrices.array(), 0.25);
           if (dtype == DType::f32) check_near(y.read().values<float>(), want.values<float>(), 0, 0);
           else check_near(y.read().values<double>(), want.values<double>(), 0, 0);

@@ -1,5 +1,6 @@
 // Moving kernels on the device against those on the CPU, bit for bit: shapes that choose each path, and shapes drawn at random.
 #include <algorithm>
+#include <memory>
 #include <numeric>
 #include <string>
 
@@ -20,7 +21,7 @@ template <class Device, class Cpu>
 void compare_moves(const Device& on_device, const Cpu& on_cpu, const Shape& y_shape, const AnyArray& x, int offset = 0) {
   AnyArray want(y_shape, x.dtype);
   on_cpu(want.array(), x.array());
-  AnyOnDevice y(AnyArray(y_shape, x.dtype), offset), from(x, offset);
+  AnyOnDevice y(y_shape, x.dtype, offset), from(x, offset);
   on_device(y.array(), from.array());
   check_same_bits(y.read(), want);
 }
@@ -90,7 +91,7 @@ void check_concat(const std::vector<Shape>& shapes, int axis, DType dtype, int o
     held.push_back(std::make_unique<AnyOnDevice>(parts[i], offset));
     inputs[i] = held[i]->array();
   }
-  AnyOnDevice y(AnyArray(y_shape, dtype), offset);
+  AnyOnDevice y(y_shape, dtype, offset);
   cuda::concat(y.array(), inputs.data(), static_cast<int>(inputs.size()), axis);
   check_same_bits(y.read(), want);
 }
@@ -216,7 +217,8 @@ TEST_CASE("cuda shape: flips and repetitions") {
       const std::pair<Shape, Shape> pairs[] = {{{}, {1000}},    {{1}, {3, 5}},          {{64}, {40, 64}},          {{40, 1}, {40, 64}},
                                                {{7}, {5, 7}},   {{5, 1, 7}, {5, 3, 7}}, {{3, 1, 1}, {2, 3, 8, 8}}, {{2, 3}, {2, 3}},
                                                {{1, 4}, {0, 4}}};
-      for (const auto& [from, to] : pairs) {
+      for (const auto& p : pairs) {
+        const Shape &from = p.first, &to = p.second;
         INFO("broadcast " << to_string(from) << " to " << to_string(to) << " " << text(dtype));
         compare_moves(cuda::broadcast_to, cpu::broadcast_to, to, random_array(from, dtype, 10), offset);
       }

@@ -3,6 +3,7 @@
 
 #include <gradus/kernels/softmax.h>
 #include <gradus/tests/kernels/cuda/support.h>
+#include <gradus/tests/kernels/kernel_support.h>
 
 using namespace gradus;
 using namespace gradus::testing;
