@@ -47,8 +47,12 @@ bool selected(const std::string& name, const std::string& only) {
   return false;
 }
 
-Json run_workload(const Workload& w, double seconds, int threads) {
-  const auto step = w.prepare();
+Json run_workload(const Workload& w, double seconds, int threads, gradus::Device device) {
+  const auto queue = w.prepare();
+  const auto step = [&] {
+    queue();
+    gradus::synchronize(device);
+  };
   const std::vector<double> times = measure(step, seconds);
   const gradus::MemoryPeak peak;
   const std::int64_t mallocs = gradus::bench::malloc_count();
@@ -61,6 +65,7 @@ Json run_workload(const Workload& w, double seconds, int threads) {
           {"ms_min", least},
           {"n", times.size()},
           {"threads", threads},
+          {"device", gradus::name_of(device)},
           {"impl", std::string("gradus ") + gradus::version()},
           {"peak_bytes", peak.bytes()},
           {"mallocs", gradus::bench::malloc_count() - mallocs},
@@ -71,10 +76,11 @@ int run(int argc, char** argv) {
   CLI::App app{"Times gradus on whole workloads: median of repeated steps, one thread unless asked."};
   int threads = 1;
   double seconds = 2;
-  std::string only, json;
+  std::string only, json, device_name = "cpu";
   bool list = false, no_overhead = false;
   app.add_option("--threads", threads, "threads of the pool (1)")->check(CLI::PositiveNumber);
   app.add_option("--seconds", seconds, "time per workload (2)");
+  app.add_option("--device", device_name, "where they run (cpu)")->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("--only", only, "workloads whose names begin with one of these, comma-separated");
   app.add_option("--json", json, "writes the rows to this file");
   app.add_flag("--list", list, "prints the workloads and ends");
@@ -87,9 +93,11 @@ int run(int argc, char** argv) {
   std::optional<gradus::ThreadPool> pool;
   std::optional<gradus::PoolScope> scope;
   if (threads > 1) scope.emplace(pool.emplace(threads));
+  const gradus::Device device = device_name == "cuda" ? gradus::Device::cuda : gradus::Device::cpu;
+  gradus::bench::use_device(device);
   Json rows = Json::array(), overhead = Json::array();
   for (const Workload& w : gradus::bench::workloads())
-    if (selected(w.name, only)) rows.push_back(run_workload(w, seconds, threads));
+    if (selected(w.name, only)) rows.push_back(run_workload(w, seconds, threads, device));
   for (const gradus::bench::Overhead& o : no_overhead ? std::vector<gradus::bench::Overhead>{} : gradus::bench::measure_overhead()) {
     std::printf("%-42s %8.1f ns an op, %.4f mallocs an op\n", o.name.c_str(), o.ns, o.mallocs);
     overhead.push_back({{"name", o.name}, {"ns", o.ns}, {"mallocs", o.mallocs}});

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <gradus/kernels/array.h>
+
 namespace gradus::bench {
 
 struct Workload {
@@ -14,6 +16,8 @@ struct Workload {
   std::function<std::function<void()>()> prepare;  ///< makes inputs and model once; returns the step
 };
 const std::vector<Workload>& workloads();
+/// Where prepare() puts inputs and models from now on. A step on a device only queues its work: who times it waits (synchronize).
+void use_device(Device device);
 
 /// Cost of the tape itself: one recorded one-element op.
 struct Overhead {

@@ -9,18 +9,23 @@ namespace {
 
 using Step = std::function<void()>;
 
-Tensor randn(const Shape& shape, std::uint64_t stream) { return normal(Key{1, static_cast<std::uint32_t>(stream)}, shape); }
+Device device = Device::cpu;  // of what prepare() makes
+
+Tensor randn(const Shape& shape, std::uint64_t stream) {
+  return normal(Key{1, static_cast<std::uint32_t>(stream)}, shape, 0, 1, DType::f32, device);
+}
 
 Tensor random_labels(std::int64_t n, std::int64_t classes) {
   const Tensor u = uniform(Key{2, 0}, {n});
   std::vector<std::int64_t> y;
   for (const float v : u.values<float>()) y.push_back(static_cast<std::int64_t>(v * static_cast<float>(classes)));
-  return Tensor::from(y, {n});
+  return Tensor::from(y, {n}).to(device);
 }
 
 /// One training step of `model` under `optimizer`; both live as long as the step.
 template <class Model, class Loss> Step training(Model model, std::shared_ptr<Optimizer> optimizer, Loss loss) {
   auto shared = std::make_shared<Model>(std::move(model));
+  shared->to(device);
   return [shared, optimizer, loss, rng = std::make_shared<Generator>(3)] {
     const TrainingPass pass(*rng);
     Tape tape(shared->parameters());
@@ -59,6 +64,7 @@ Step nt_xent_step(std::int64_t rows) {
 Step maml_sinusoid_step() {
   Generator rng(1);
   auto model = std::make_shared<Module>(Mlp({1, 40, 40, 1}, rng));
+  model->to(device);
   auto optimizer = std::make_shared<Adam>(AdamConfig{});
   auto tasks = std::make_shared<std::vector<Task>>();
   for (std::uint64_t i = 0; i < 25; ++i)
@@ -70,7 +76,9 @@ Step maml_sinusoid_step() {
 Step pgd10_convnet() {
   Generator rng(1);
   auto model = std::make_shared<Convnet>(1, 10, rng);
-  const Tensor x = uniform(Key{1, 1}, {128, 1, 28, 28}), y = random_labels(128, 10), ids = Tensor::arange(128);
+  model->to(device);
+  const Tensor x = uniform(Key{1, 1}, {128, 1, 28, 28}, 0, 1, DType::f32, device), y = random_labels(128, 10);
+  const Tensor ids = Tensor::arange(128, DType::i64, device);
   return [=] {
     pgd_attack([&](const Tensor& in) { return (*model)(in); }, x, y, ids,
                {.threat = {Norm::linf, 0.1}, .steps = 10, .step_size = 0.025, .keep_best = false}, Key{1, 2});
@@ -118,6 +126,8 @@ Step conv3x3(bool backward) {
 }
 
 }  // namespace
+
+void use_device(Device where) { device = where; }
 
 const std::vector<Workload>& workloads() {
   static const std::vector<Workload> all = {

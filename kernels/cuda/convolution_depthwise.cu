@@ -218,7 +218,12 @@ template <class T> std::optional<BandCall<T>> banded(const ConvCall<T>& c, int p
   call.conv = c, call.taps = c.h.taps * c.v.taps;
   if (std::int64_t{filter_size(call)} * c.rows > kWeightBytes / static_cast<std::int64_t>(sizeof(T)) || c.h.out <= 0 || c.v.out <= 0)
     return {};
-  const std::int64_t width = std::int64_t{c.v.out - 1} * c.v.step + c.v.taps, rows = elements / planes / std::max<std::int64_t>(1, width);
+  // A frame as wide as a row of outputs and whole turns of the banks: lanes that go on in the next row then meet no bank twice.
+  constexpr std::int64_t kTurn = 128 / static_cast<std::int64_t>(sizeof(T));
+  const std::int64_t least = std::int64_t{c.v.out - 1} * c.v.step + c.v.taps;
+  const std::int64_t turns = c.v.out + (std::max<std::int64_t>(0, least - c.v.out) + kTurn - 1) / kTurn * kTurn;
+  const auto rows_of = [&](std::int64_t frame_width) { return elements / planes / std::max<std::int64_t>(1, frame_width); };
+  const std::int64_t width = c.v.step == 1 && rows_of(turns) >= c.h.taps + 7 ? turns : least, rows = rows_of(width);  // 8 rows of outputs
   if (rows < std::max(1, c.h.taps)) return {};
   const auto most = static_cast<int>(std::min<std::int64_t>(c.h.out, (rows - c.h.taps) / c.h.step + 1));
   call.bands = (c.h.out + most - 1) / most;

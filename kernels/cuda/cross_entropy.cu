@@ -188,8 +188,7 @@ template <class T> const T* optional(const ConstArray& a) { return a.data ? a.as
 template <class T, class F> void with_rows(std::int64_t rows, std::int64_t k, const F& start) {
   const auto with_pack = [&](auto pack) {
     if (k > kShortLine) return start(Block(), pack, static_cast<unsigned>(rows));
-    Lanes lanes{1};
-    while (lanes.lanes < kWarp && lanes.lanes * decltype(pack)::value < k) lanes.lanes *= 2;
+    const Lanes lanes{lanes_for(k, decltype(pack)::value)};
     start(lanes, pack, blocks_for(rows * lanes.lanes, kLineThreads));
   };
   if (k % Pack<T>::kCount == 0) with_pack(std::integral_constant<int, Pack<T>::kCount>());

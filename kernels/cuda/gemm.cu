@@ -192,7 +192,7 @@ void gemm_asynchronous(DType dtype, const Gemm& g, void* c, const void* a, const
 }
 
 /// Products so small that a tile would be mostly empty.
-bool is_tiny(const Gemm& g) { return g.m * g.n <= 64 || g.m * g.n * g.k <= 4096; }
+bool is_tiny(const Gemm& g) { return g.m * g.n * g.k <= 4096 || (g.m * g.n <= 64 && g.k <= 256); }
 
 #if defined(GRADUS_CUBLAS)
 void add_bias(DType dtype, const Gemm& g, void* c, const void* bias) {

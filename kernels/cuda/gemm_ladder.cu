@@ -106,7 +106,7 @@ template <class T> __global__ __launch_bounds__(256) void gemm_v3(GemmCall<T> g)
       copy_turned(a, !g.transpose_a, g.m - tile.row(), depth - step, [&](int i, int p) { return ga[g.a_at(tile.row() + i, p0 + p)]; });
       copy_turned(b, g.transpose_b, g.n - tile.column(), depth - step, [&](int j, int p) { return gb[g.b_at(p0 + p, tile.column() + j)]; });
       __syncthreads();
-#pragma unroll
+#pragma unroll 4
       for (int p = 0; p < kStep; ++p) {
         T af[kOwned], bf[kOwned];
 #pragma unroll

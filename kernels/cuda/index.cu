@@ -7,6 +7,7 @@
 #include <gradus/kernels/index.h>
 
 #include <gradus/kernels/cuda/index_axis.cuh>
+#include <gradus/kernels/cuda/packs.cuh>
 #include <gradus/kernels/cuda/partials.cuh>
 
 namespace gradus::inline v0::cuda {
@@ -89,7 +90,7 @@ template <class T, class I> __global__ void __launch_bounds__(kIndexThreads)
     pack.value[j] = static_cast<T>(column == hot);
     if (++column == classes && j + 1 < count) column = 0, hot = index[++row];
   }
-  if (aligned && count == kPack) *reinterpret_cast<Pack<T>*>(y + first) = pack;
+  if (aligned && count == kPack) write_pack(y + first, pack);
   else
 #pragma unroll
     for (int j = 0; j < kPack; ++j)

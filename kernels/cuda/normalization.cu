@@ -19,9 +19,17 @@ struct Moments {
 };
 
 template <int kCount> struct SharedStates<Moments, kCount> {
-  double count[kCount], mean[kCount], m2[kCount];
+  Spaced<double, kCount> count, mean, m2;
   __device__ void put(int i, const Moments& m) { count[i] = m.count, mean[i] = m.mean, m2[i] = m.m2; }
   __device__ Moments get(int i) const { return {count[i], mean[i], m2[i]}; }
+};
+template <> struct StoredStates<Moments> {
+  static constexpr std::size_t kBytes = sizeof(Moments);
+  double *count, *mean, *m2;
+  StoredStates(void* memory, std::int64_t n) : count(static_cast<double*>(memory)), mean(count + n), m2(mean + n) {}
+  __device__ bool null() const { return count == nullptr; }
+  __device__ void put(std::int64_t i, const Moments& m) const { count[i] = m.count, mean[i] = m.mean, m2[i] = m.m2; }
+  __device__ Moments get(std::int64_t i) const { return {count[i], mean[i], m2[i]}; }
 };
 
 namespace {
@@ -197,7 +205,7 @@ template <bool kBackward, class T> void apply(const char* op, T* y, const T* x, 
   const bool wide = l.width() % kPack == 0 && aligned16(y) && aligned16(x) && (!kBackward || aligned16(dy));
   const std::int64_t tiles = ceil_div(l.width(), kWarp * (wide ? kPack : 1));
   std::int64_t rows = 64;  // per block: the lines then add 1/32 to its traffic; fewer where that leaves processors idle
-  while (rows > kApplyWarps && tiles * ceil_div(l.n, rows) < 512) rows /= 2;
+  while (rows > 2 * kApplyWarps && tiles * ceil_div(l.n, rows) < 264) rows /= 2;
   const auto kernel = wide ? apply_lines<kBackward, kPack, T> : apply_lines<kBackward, 1, T>;
   launch(op, kernel, static_cast<unsigned>(tiles * ceil_div(l.n, rows)), kWarp * kApplyWarps, 0, y, x, dy, channels, l.n, l.width(),
          l.inner, static_cast<unsigned>(tiles), rows);
@@ -222,10 +230,9 @@ template <class R, int kPack, class I, class T, int kInputs> void reduce_channel
                                                                                              std::int64_t columns) {
   LineWalk<I> rows;
   rows.push(l.n, l.width());
-  const ColumnShape shape = column_shape(l.n, columns, kPack);
+  const ColumnShape shape = column_shape(l.n, columns, kPack, sizeof(T));
   const bool direct = shape.parts == 1 && l.inner == 1;
-  auto* partial = static_cast<typename R::Partial*>(
-      direct ? nullptr : partials(static_cast<std::size_t>(columns * shape.parts) * sizeof(typename R::Partial)));
+  const auto partial = stored_partials<typename R::Partial>(direct ? 0 : columns * shape.parts);
   launch(op, reduce_columns<R, kPack, I>, shape.tiles * shape.parts, threads_of(shape), 0, given, partial, x, Walk<I>(), rows,
          std::int64_t{0}, columns, static_cast<I>(l.n), shape);
   if (!direct) join_partials<R>(op, given, partial, 0, columns / l.inner, shape.parts, l.inner);

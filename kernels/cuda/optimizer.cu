@@ -11,7 +11,7 @@
 
 #include <gradus/kernels/optimizer.h>
 
-#include <gradus/kernels/cuda/launch.cuh>
+#include <gradus/kernels/cuda/packs.cuh>
 #include <gradus/kernels/cuda/partials.cuh>
 
 namespace gradus::inline v0::cuda {
@@ -125,7 +125,7 @@ __device__ inline void update_pack(const U& update, const Span<typename U::Eleme
     has[k] = s.at[k] != nullptr;
     if constexpr (kCount > 1) {
       Pack<T> pack = {};
-      if (has[k]) pack = *reinterpret_cast<const Pack<T>*>(s.at[k] + i);
+      if (has[k]) pack = read_pack<T>(s.at[k] + i);
 #pragma unroll
       for (int j = 0; j < kCount; ++j) v[j][k] = pack.value[j];
     } else {
@@ -141,7 +141,7 @@ __device__ inline void update_pack(const U& update, const Span<typename U::Eleme
       Pack<T> pack;
 #pragma unroll
       for (int j = 0; j < kCount; ++j) pack.value[j] = v[j][k];
-      *reinterpret_cast<Pack<T>*>(s.at[k] + i) = pack;
+      write_pack(s.at[k] + i, pack);
     } else {
       s.at[k][i] = v[0][k];
     }
@@ -176,7 +176,7 @@ template <class T> __global__ void __launch_bounds__(kThreads)
   double sum = 0;
   for (std::int64_t i = s.begin + static_cast<std::int64_t>(threadIdx.x) * kPack; i < s.end; i += kThreads * kPack) {
     Pack<T> v = {};
-    if (s.aligned && i + kPack <= s.end) v = *reinterpret_cast<const Pack<T>*>(s.at[0] + i);
+    if (s.aligned && i + kPack <= s.end) v = read_pack<T>(s.at[0] + i);
     else
       for (int j = 0; j < kPack; ++j)
         if (i + j < s.end) v.value[j] = s.at[0][i + j];

@@ -29,6 +29,10 @@ template <class T, class I> struct MaxOutput {
     if (wins(pixel, s.best)) s = {pixel, place};
   }
   __device__ void put(std::int64_t output, const State& s) const { y[output] = s.best, index[output] = s.place; }
+  __device__ void put(std::int64_t output, const State& s, const State& next) const {  // output is even
+    *reinterpret_cast<float2*>(y + output) = {s.best, next.best};
+    *reinterpret_cast<longlong2*>(index + output) = {s.place, next.place};
+  }
 };
 template <class T, class I> struct MeanOutput {
   T* y;
@@ -39,6 +43,9 @@ template <class T, class I> struct MeanOutput {
   __device__ static State start(I) { return {0}; }
   __device__ static void add(State& s, T pixel, I) { s.sum += pixel; }
   __device__ void put(std::int64_t output, const State& s) const { y[output] = s.sum * scale; }
+  __device__ void put(std::int64_t output, const State& s, const State& next) const {
+    *reinterpret_cast<float2*>(y + output) = {s.sum * scale, next.sum * scale};
+  }
 };
 
 /// Grid: stages; block: 256. A block owns the outputs of its planes or of its band, a thread every 256th. With kStaged, dynamic shared
@@ -77,9 +84,8 @@ template <bool kStaged, class I, class T, class Output> __global__ void __launch
 }
 
 /// Windows of 2 by 2, stride 2, w a multiple of kPack = 4 (f64: 2): kPack / 2 outputs a thread. Grid: packs of row pairs / 256; block: 256.
-template <class T> __global__ void __launch_bounds__(kPoolThreads)
-    max_2x2(T* y, std::int64_t* index, const T* x, std::int64_t h, unsigned w, Divider by_packs, Divider by_out_h, unsigned threads) {
-  using Output = MaxOutput<T, std::int64_t>;
+template <class T, class Output> __global__ void __launch_bounds__(kPoolThreads)
+    pool_2x2(Output output, const T* x, std::int64_t h, unsigned w, Divider by_packs, Divider by_out_h, unsigned threads) {
   constexpr int kPack = Pack<T>::kCount, kOut = kPack / 2;
   unsigned row = blockIdx.x * kPoolThreads + threadIdx.x;
   if (row >= threads) return;
@@ -87,7 +93,7 @@ template <class T> __global__ void __launch_bounds__(kPoolThreads)
   unsigned plane = row;
   const std::int64_t place = 2 * static_cast<std::int64_t>(by_out_h.split(plane)) * w + pack * kPack;
   const T* const from = x + plane * h * w + place;
-  const Pack<T> top = *reinterpret_cast<const Pack<T>*>(from), bottom = *reinterpret_cast<const Pack<T>*>(from + w);
+  const Pack<T> top = read_pack(from), bottom = read_pack(from + w);
   typename Output::State s[kOut];
 #pragma unroll
   for (int j = 0; j < kOut; ++j) {
@@ -99,19 +105,24 @@ template <class T> __global__ void __launch_bounds__(kPoolThreads)
     Output::add(s[j], bottom.value[2 * j + 1], corner + w + 1);
   }
   const std::int64_t out = static_cast<std::int64_t>(row) * (w / 2) + pack * kOut;
-  if constexpr (kOut == 2) {
-    *reinterpret_cast<float2*>(y + out) = {s[0].best, s[1].best};
-    *reinterpret_cast<longlong2*>(index + out) = {s[0].place, s[1].place};
-  } else {
-    y[out] = s[0].best, index[out] = s[0].place;
-  }
+  if constexpr (kOut == 2) output.put(out, s[0], s[1]);
+  else output.put(out, s[0]);
 }
 
-/// Output<T, I> put_to{arguments...}, in 32-bit indices where a stage fits.
+bool is_2x2(const Pool2d& p) {
+  return p.kernel_h == 2 && p.kernel_w == 2 && p.stride_h == 2 && p.stride_w == 2 && p.pad_h == 0 && p.pad_w == 0;
+}
+
+/// Into Output<T, I>{arguments...}, in 32-bit indices where a stage fits. `aligned`: what is written, to 16 bytes.
 template <template <class, class> class Output, class T, class... A>
-void pool(const char* op, const T* x, const Pool2d& p, A... arguments) {
-  const std::int64_t planes = p.n * p.c;
+void pool(const char* op, const T* x, const Pool2d& p, bool aligned, A... arguments) {
+  constexpr std::int64_t kPack = Pack<T>::kCount;
+  const std::int64_t planes = p.n * p.c, threads = planes * p.out_h * (p.w / kPack);
   if (planes * p.out_h * p.out_w == 0) return;
+  if (is_2x2(p) && p.w % kPack == 0 && threads < (std::int64_t{1} << 31) && aligned && aligned16(x))
+    return launch(op, pool_2x2<T, Output<T, std::int64_t>>, blocks_for(threads, kPoolThreads), kPoolThreads, 0,
+                  Output<T, std::int64_t>{arguments...}, x, p.h, static_cast<unsigned>(p.w), Divider(p.w / kPack), Divider(p.out_h),
+                  static_cast<unsigned>(threads));
   const auto rows_for = [&](std::int64_t rows) { return (rows - 1) * p.stride_h + p.kernel_h; };
   const Stage s = stage_of(planes, p.h, p.w, p.out_h, sizeof(T), rows_for);
   if (s.bytes > 0 && fits_int(p))
@@ -122,9 +133,6 @@ void pool(const char* op, const T* x, const Pool2d& p, A... arguments) {
            Output<T, std::int64_t>{arguments...}, x, Windows<std::int64_t>(p), planes, s);
 }
 
-bool is_2x2(const Pool2d& p) {
-  return p.kernel_h == 2 && p.kernel_w == 2 && p.stride_h == 2 && p.stride_w == 2 && p.pad_h == 0 && p.pad_w == 0;
-}
 bool is_whole_plane(const Pool2d& p) {
   return p.kernel_h == p.h && p.kernel_w == p.w && p.out_h == 1 && p.out_w == 1 && p.pad_h == 0 && p.pad_w == 0;
 }
@@ -158,13 +166,7 @@ template <class T> void mean_of_planes(T* y, const T* x, T scale, const Pool2d& 
 void max_pool2d(Array y, Array index, ConstArray x, const Pool2d& p) {
   with_floating(y.dtype, [&](auto zero) {
     using T = decltype(zero);
-    constexpr std::int64_t kPack = Pack<T>::kCount;
-    const std::int64_t threads = p.n * p.c * p.out_h * (p.w / kPack);
-    if (is_2x2(p) && p.w % kPack == 0 && threads > 0 && threads < (std::int64_t{1} << 31) && aligned16(x.data) && aligned16(y.data) &&
-        aligned16(index.data))
-      return launch("max_pool2d", max_2x2<T>, blocks_for(threads, kPoolThreads), kPoolThreads, 0, y.as<T>(), index.as<std::int64_t>(),
-                    x.as<T>(), p.h, static_cast<unsigned>(p.w), Divider(p.w / kPack), Divider(p.out_h), static_cast<unsigned>(threads));
-    pool<MaxOutput>("max_pool2d", x.as<T>(), p, y.as<T>(), index.as<std::int64_t>());
+    pool<MaxOutput>("max_pool2d", x.as<T>(), p, aligned16(y.data) && aligned16(index.data), y.as<T>(), index.as<std::int64_t>());
   });
 }
 
@@ -175,7 +177,7 @@ void avg_pool2d(Array y, ConstArray x, const Pool2d& p) {
     const std::int64_t pixels = p.n * p.c * p.h * p.w;
     if (is_whole_plane(p) && p.h * p.w > 1 && pixels > 0 && pixels < (std::int64_t{1} << 31))
       return mean_of_planes(y.as<T>(), x.as<T>(), scale, p);
-    pool<MeanOutput>("avg_pool2d", x.as<T>(), p, y.as<T>(), scale);
+    pool<MeanOutput>("avg_pool2d", x.as<T>(), p, aligned16(y.data), y.as<T>(), scale);
   });
 }
 

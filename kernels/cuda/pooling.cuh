@@ -68,7 +68,7 @@ template <class F> Stage stage_of(std::int64_t planes, std::int64_t rows_in, std
   Stage s;
   s.rows = rows_out;
   if (rows_in * width_in <= most) {
-    s.planes = clamped(kStageNumbers / (rows_in * width_in), 1, planes);
+    s.planes = clamped(kStageNumbers / (rows_in * width_in), 1, clamped(planes / 256, 1, planes));  // and all processors at work
     s.bytes = static_cast<std::size_t>(s.planes * rows_in * width_in * size_of_one);
     return s;
   }
@@ -85,7 +85,7 @@ template <class T> __device__ inline void stage(T* to, const T* from, int n) {
   if (reinterpret_cast<std::uintptr_t>(from) % sizeof(Pack<T>) == 0) {
     done = n / kPack * kPack;
     for (int i = static_cast<int>(threadIdx.x) * kPack; i < done; i += kPoolThreads * kPack)
-      *reinterpret_cast<Pack<T>*>(to + i) = *reinterpret_cast<const Pack<T>*>(from + i);
+      write_shared_pack(to + i, read_pack(from + i));
   }
   for (int i = done + static_cast<int>(threadIdx.x); i < n; i += kPoolThreads) to[i] = from[i];
 }

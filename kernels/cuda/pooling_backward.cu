@@ -54,7 +54,7 @@ template <class T> __global__ void __launch_bounds__(kPoolThreads)
 
 /// Grid: stages; block: 256. A block owns the pixels of its planes or of its band of rows, a thread every 256th. With kStaged, dynamic
 /// shared memory holds the rows of dy whose windows see them.
-template <bool kStaged, class I, class T> __global__ void __launch_bounds__(kPoolThreads)
+template <bool kStaged, class I, class T> __global__ void __launch_bounds__(kPoolThreads, 4)
     spread_windows(T* dx, const T* dy, const __grid_constant__ Windows<I> p, T scale, std::int64_t all_planes, Stage s) {
   using U = std::make_unsigned_t<I>;
   const std::int64_t group = blockIdx.x / static_cast<unsigned>(s.bands), plane = group * s.planes;

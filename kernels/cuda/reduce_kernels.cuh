@@ -29,30 +29,6 @@ template <class T, int kInputs> struct Inputs {
   bool aligned;  // all of them, to 16 bytes
 };
 
-/// kPack neighbours: by one access if kWhole.
-template <int kPack, bool kWhole, class T> __device__ inline void load_pack(T* to, const T* from) {
-  if constexpr (kWhole) {
-    const Pack<T> pack = *reinterpret_cast<const Pack<T>*>(from);
-#pragma unroll
-    for (int j = 0; j < kPack; ++j) to[j] = pack.value[j];
-  } else {
-#pragma unroll
-    for (int j = 0; j < kPack; ++j) to[j] = from[j];
-  }
-}
-
-template <int kPack, bool kWhole, class T> __device__ inline void store_pack(T* to, const T* from) {
-  if constexpr (kWhole) {
-    Pack<T> pack;
-#pragma unroll
-    for (int j = 0; j < kPack; ++j) pack.value[j] = from[j];
-    *reinterpret_cast<Pack<T>*>(to) = pack;
-  } else {
-#pragma unroll
-    for (int j = 0; j < kPack; ++j) to[j] = from[j];
-  }
-}
-
 template <int kPack, bool kWhole, class T, int N, class P, class I>
 __device__ inline void load_offsets(T (&v)[N], const T* x, const I (&offset)[N / kPack], const P& at) {
 #pragma unroll
@@ -125,7 +101,7 @@ template <class T, int N, class P> __device__ inline T centre_of(const T (&x)[N]
 /// Lines [first, ..) of W elements, each in `parts` parts of `part` elements. Grid: outputs * parts; block: 256. A block owns a part; a
 /// thread loads packs that lie 256 packs apart. With one part the result is finished here, otherwise partial[part, output - first] is left.
 template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduceThreads)
-    reduce_long(typename R::Given given, typename R::Partial* partial, Inputs<typename R::Element, R::kInputs> x, Walk<I> kept,
+    reduce_long(typename R::Given given, StoredStates<typename R::Partial> partial, Inputs<typename R::Element, R::kInputs> x, Walk<I> kept,
                 LineWalk<I> line, std::int64_t first, I work, I part, unsigned parts) {
   using T = typename R::Element;
   const unsigned outputs = gridDim.x / parts, local = blockIdx.x / parts, mine = blockIdx.x - local * parts;
@@ -155,7 +131,7 @@ template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduce
   if (threadIdx.x != 0) return;
   const typename R::Partial p = r.partial(s, static_cast<double>(end - begin));
   if (parts == 1) R::finish(given, output, p);
-  else partial[static_cast<std::int64_t>(mine) * outputs + local] = p;
+  else partial.put(static_cast<std::int64_t>(mine) * outputs + local, p);
 }
 
 // ---- columns
@@ -239,7 +215,7 @@ __device__ inline void centre_columns(R* r, const typename R::Element (&v)[kPack
 /// part of the rows; a thread kPack columns and every depth-th row. Leaves partial[part, outer, column], or finishes where parts is 1 and
 /// there is no `partial`.
 template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduceThreads)
-    reduce_columns(typename R::Given given, typename R::Partial* partial, Inputs<typename R::Element, R::kInputs> x, Walk<I> kept,
+    reduce_columns(typename R::Given given, StoredStates<typename R::Partial> partial, Inputs<typename R::Element, R::kInputs> x, Walk<I> kept,
                    LineWalk<I> walk, std::int64_t first, std::int64_t columns, I rows, ColumnShape shape) {
   using T = typename R::Element;
   __shared__ SharedStates<typename R::State, kReduceThreads * kPack> shared;
@@ -275,13 +251,18 @@ template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduce
     add();
   }
   merge_down<R, kPack>(s, shared, shape.width, shape.depth, row);
-  if (!here || row != 0) return;
+  // From row 0, whose threads have kPack columns each, to a thread a column: so that neighbours write to neighbours.
+  __shared__ SharedStates<typename R::Partial, kColumnLanes * kPack> done;
+  const int thread = static_cast<int>(threadIdx.x), tile_columns = shape.width * kPack;
 #pragma unroll
-  for (int j = 0; j < kPack; ++j) {
-    const typename R::Partial p = r[j].partial(s[j], static_cast<double>(end - begin));
-    const std::int64_t outputs = gridDim.x / (shape.parts * shape.tiles) * columns;
-    if (partial == nullptr) R::finish(given, output + j, p);
-    else partial[part * outputs + local * columns + column + j] = p;
+  for (int j = 0; j < kPack; ++j)
+    if (row == 0) done.put(lane * kPack + j, r[j].partial(s[j], static_cast<double>(end - begin)));
+  __syncthreads();
+  for (int c = thread; c < tile_columns; c += static_cast<int>(blockDim.x)) {
+    const std::int64_t mine = static_cast<std::int64_t>(tile) * tile_columns + c, outputs = gridDim.x / (shape.parts * shape.tiles) * columns;
+    if (mine >= columns) break;
+    if (partial.null()) R::finish(given, outer * columns + mine, done.get(c));
+    else partial.put(part * outputs + local * columns + mine, done.get(c));
   }
 }
 
@@ -291,7 +272,7 @@ template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduce
 /// Finishes outputs [first, first + outputs) from their `fan` = parts * inner partial results each, those of output o at
 /// partial[part, o * inner + i]. Grid: outputs / width; block: 256 = width outputs by depth (powers of two).
 template <class R> __global__ void __launch_bounds__(kReduceThreads)
-    reduce_join(typename R::Given given, const typename R::Partial* partial, std::int64_t first, std::int64_t outputs, unsigned fan,
+    reduce_join(typename R::Given given, StoredStates<typename R::Partial> partial, std::int64_t first, std::int64_t outputs, unsigned fan,
                 Divider inner, int width, int depth) {
   using Partial = typename R::Partial;
   __shared__ SharedStates<Partial, kReduceThreads> shared;
@@ -302,7 +283,7 @@ template <class R> __global__ void __launch_bounds__(kReduceThreads)
   for (unsigned q = static_cast<unsigned>(row); here && q < fan; q += static_cast<unsigned>(depth)) {
     unsigned part = q;
     const unsigned i = inner.split(part);
-    p = R::join(p, partial[(part * outputs + output) * inner.divisor + i]);
+    p = R::join(p, partial.get((part * outputs + output) * inner.divisor + i));
   }
   for (int half = depth / 2; half > 0; half /= 2) {
     if (row >= half && row < 2 * half) shared.put(thread, p);
@@ -312,13 +293,13 @@ template <class R> __global__ void __launch_bounds__(kReduceThreads)
   if (here && row == 0) R::finish(given, first + output, p);
 }
 
-template <class R> void join_partials(const char* op, const typename R::Given& given, const void* partial, std::int64_t first,
+template <class R> void join_partials(const char* op, const typename R::Given& given, const StoredStates<typename R::Partial>& partial, std::int64_t first,
                                       std::int64_t outputs, unsigned parts, std::int64_t inner = 1) {
   const unsigned fan = parts * static_cast<unsigned>(inner);
   int depth = 1;
   while (depth < kReduceThreads && static_cast<unsigned>(depth) < fan) depth *= 2;
   const int width = kReduceThreads / depth;
-  launch(op, reduce_join<R>, blocks_for(outputs, width), kReduceThreads, 0, given, static_cast<const typename R::Partial*>(partial), first,
+  launch(op, reduce_join<R>, blocks_for(outputs, width), kReduceThreads, 0, given, partial, first,
          outputs, fan, Divider(inner), width, depth);
 }
 
@@ -328,12 +309,25 @@ template <class R> void join_partials(const char* op, const typename R::Given& g
 constexpr std::int64_t ceil_div(std::int64_t n, std::int64_t d) { return (n + d - 1) / d; }
 constexpr std::int64_t clamped(std::int64_t n, std::int64_t low, std::int64_t high) { return n < low ? low : n > high ? high : n; }
 
+/// Room for n partial results; none for 0.
+template <class P> StoredStates<P> stored_partials(std::int64_t n) {
+  return {n > 0 ? partials(static_cast<std::size_t>(n) * StoredStates<P>::kBytes) : nullptr, n};
+}
+
+/// Lanes for a short line. Single elements: as many as they are, so that rows that straddle sectors are read once. Packs: four a lane where
+/// that leaves 8 lanes, so that what is read and written once a line (a target, a result) shares its sector with other lines.
+inline int lanes_for(std::int64_t n, int pack) {
+  const std::int64_t packs = (n + pack - 1) / pack;
+  int lanes = 1;
+  while (lanes < kWarp && lanes < packs && (pack == 1 || lanes < 8 || 4 * lanes < packs)) lanes *= 2;
+  return lanes;
+}
+
 /// Lines of at most kShortLine elements; outputs >= 1.
 template <class R, int kPack, class I, class T, int kInputs>
 void reduce_short_lines(const char* op, const typename R::Given& given, const Inputs<T, kInputs>& x, const AxisGroups& groups) {
   const std::int64_t work = groups.product(0), outputs = groups.product(1);
-  int lanes = 1;
-  while (lanes < kWarp && lanes * kPack < work) lanes *= 2;
+  const int lanes = lanes_for(work, kPack);
   const std::int64_t most = std::int64_t{kMaxGrid} * kReduceThreads / lanes;
   for (std::int64_t first = 0; first < outputs; first += most) {
     const std::int64_t last = outputs - first < most ? outputs : first + most;
@@ -345,16 +339,16 @@ void reduce_short_lines(const char* op, const typename R::Given& given, const In
 /// Lines of any length; outputs >= 1.
 template <class R, int kPack, class I, class T, int kInputs>
 void reduce_long_lines(const char* op, const typename R::Given& given, const Inputs<T, kInputs>& x, const AxisGroups& groups) {
-  using Partial = typename R::Partial;
+  using Stored = StoredStates<typename R::Partial>;
   const std::int64_t work = groups.product(0), outputs = groups.product(1);
   constexpr std::int64_t kTile = kReduceThreads * kLoad<I>;
   const std::int64_t tiles = work > 0 ? ceil_div(work, kTile) : 1;
   const std::int64_t each = ceil_div(tiles, clamped(ceil_div(work, kMinPart), 1, kMaxParts)), parts = ceil_div(tiles, each);
   std::int64_t most = kMaxGrid / parts;
-  if (parts > 1) most = clamped(static_cast<std::int64_t>(kPartialBytes / sizeof(Partial)) / parts, 1, most);
+  if (parts > 1) most = clamped(static_cast<std::int64_t>(kPartialBytes / Stored::kBytes) / parts, 1, most);
   for (std::int64_t first = 0; first < outputs; first += most) {
     const std::int64_t count = outputs - first < most ? outputs - first : most;
-    auto* partial = static_cast<Partial*>(parts > 1 ? partials(static_cast<std::size_t>(count * parts) * sizeof(Partial)) : nullptr);
+    const Stored partial = stored_partials<typename R::Partial>(parts > 1 ? count * parts : 0);
     launch(op, reduce_long<R, kPack, I>, static_cast<unsigned>(count * parts), kReduceThreads, 0, given, partial, x,
            groups.walk<Walk<I>>(1), groups.walk<LineWalk<I>>(0), first, static_cast<I>(work), static_cast<I>(each * kTile),
            static_cast<unsigned>(parts));
@@ -363,11 +357,14 @@ void reduce_long_lines(const char* op, const typename R::Given& given, const Inp
 }
 
 /// How blocks lie over [rows, columns], given the rows that a thread loads at a time.
-inline ColumnShape column_shape(std::int64_t rows, std::int64_t columns, int pack) {
+inline ColumnShape column_shape(std::int64_t rows, std::int64_t columns, int pack, int size_of_one) {
   const std::int64_t packs = columns / pack;
   ColumnShape s;
   s.width = static_cast<int>(clamped(packs, 1, kColumnLanes));
-  s.depth = static_cast<int>(clamped(rows, 1, kReduceThreads / s.width));
+  int depth = kReduceThreads / s.width, unit = 1;  // what a block reads at a time should be whole sectors
+  while (s.width * pack * size_of_one * unit % 32 != 0) unit *= 2;
+  if (depth >= unit) depth = depth / unit * unit;
+  s.depth = static_cast<int>(clamped(rows, 1, depth));
   s.tiles = static_cast<unsigned>(ceil_div(packs, s.width));
   const std::int64_t parts = clamped(rows * s.width * pack / kMinPart, 1, kMaxParts / s.tiles < 1 ? 1 : kMaxParts / s.tiles);
   s.part = clamped(ceil_div(ceil_div(rows, parts), s.depth) * s.depth, 1, rows > 0 ? rows : 1);
@@ -382,14 +379,14 @@ void reduce_columns_of(const char* op, const typename R::Given& given, const Inp
   const LineWalk<I> rows = groups.walk<LineWalk<I>>(1);
   const Walk<I> kept = groups.walk<Walk<I>>(2);
   const std::int64_t columns = groups.extent[0], height = groups.product(1), outer = groups.product(2);
-  const ColumnShape shape = column_shape(height, columns, kPack);
-  const std::int64_t blocks = std::int64_t{shape.tiles} * shape.parts,
-                     bytes = columns * shape.parts * std::int64_t{sizeof(typename R::Partial)};
+  const ColumnShape shape = column_shape(height, columns, kPack, sizeof(T));
+  using Stored = StoredStates<typename R::Partial>;
+  const std::int64_t blocks = std::int64_t{shape.tiles} * shape.parts, results = columns * shape.parts;
   std::int64_t most = clamped(kMaxGrid / blocks, 1, kMaxGrid);
-  if (shape.parts > 1) most = clamped(static_cast<std::int64_t>(kPartialBytes) / bytes, 1, most);
+  if (shape.parts > 1) most = clamped(static_cast<std::int64_t>(kPartialBytes / Stored::kBytes) / results, 1, most);
   for (std::int64_t first = 0; first < outer; first += most) {
     const std::int64_t count = outer - first < most ? outer - first : most;
-    auto* partial = static_cast<typename R::Partial*>(shape.parts > 1 ? partials(static_cast<std::size_t>(count * bytes)) : nullptr);
+    const Stored partial = stored_partials<typename R::Partial>(shape.parts > 1 ? count * results : 0);
     launch(op, reduce_columns<R, kPack, I>, static_cast<unsigned>(count * blocks), threads_of(shape), 0, given, partial, x, kept, rows,
            first, columns, static_cast<I>(height), shape);
     if (shape.parts > 1) join_partials<R>(op, given, partial, first * columns, count * columns, shape.parts);

@@ -111,7 +111,16 @@ template <class T, int kPack> struct InShared {
   __device__ InShared(std::int64_t packs, int which)
       : held(reinterpret_cast<T*>(dynamic_shared()) + which * packs * kLineThreads * kPack) {}
   __device__ T* at(int k) const { return held + (static_cast<std::int64_t>(k) * kLineThreads + threadIdx.x) * kPack; }
-  __device__ void put(int k, const T (&v)[kPack]) { store_pack<kPack, (kPack > 1)>(at(k), v); }
+  __device__ void put(int k, const T (&v)[kPack]) {
+    if constexpr (kPack == 1) {
+      *at(k) = v[0];
+    } else {
+      Pack<T> pack;
+#pragma unroll
+      for (int j = 0; j < kPack; ++j) pack.value[j] = v[j];
+      write_shared_pack(at(k), pack);
+    }
+  }
   __device__ void get(T (&v)[kPack], int k) const { load_pack<kPack, (kPack > 1)>(v, at(k)); }
 };
 
@@ -246,12 +255,12 @@ template <class T, class F> void with_group(LineShape shape, int arrays, const F
     constexpr int kPack = decltype(pack)::value;
     constexpr int kMost = kPack == 4 ? 32 : 16;  // numbers of a lane; more of them, or of their addresses, cost too many registers
     if (shape.n <= kMost * kWarp) {
-      Lanes lanes{1};
-      while (lanes.lanes < kWarp && lanes.lanes * kPack < shape.n) lanes.lanes *= 2;
+      const Lanes lanes{lanes_for(shape.n, kPack)};
+      const std::int64_t each = ceil_div(shape.n, lanes.lanes * kPack) * kPack;  // numbers of a lane
       const unsigned grid = blocks_for(shape.lines * lanes.lanes, kLineThreads);
       const auto with = [&](auto* hold) { start(lanes, hold, pack, grid, shape, std::size_t{0}); };
-      if (shape.n <= 4 * kWarp) with(static_cast<InRegisters<T, kPack, 4 / kPack>*>(nullptr));
-      else if (shape.n <= 16 * kWarp) with(static_cast<InRegisters<T, kPack, 16 / kPack>*>(nullptr));
+      if (each <= 4) with(static_cast<InRegisters<T, kPack, 4 / kPack>*>(nullptr));
+      else if (each <= 16) with(static_cast<InRegisters<T, kPack, 16 / kPack>*>(nullptr));
       else if constexpr (kMost > 16) with(static_cast<InRegisters<T, kPack, 32 / kPack>*>(nullptr));
       return;
     }

@@ -9,7 +9,7 @@
 // the state's type, f64 for long sums, so an error grows with the logarithm of a length.
 #pragma once
 
-#include <gradus/kernels/cuda/launch.cuh>
+#include <gradus/kernels/cuda/packs.cuh>
 
 namespace gradus::inline v0::cuda {
 
@@ -24,17 +24,48 @@ template <class A, class B> __device__ inline Two<A, B> from_lane(Two<A, B> s, i
   return {__shfl_xor_sync(kAllLanes, s.a, offset), __shfl_xor_sync(kAllLanes, s.b, offset)};
 }
 
-/// kCount states in shared memory, each member in an array of its own: neighbouring threads then use neighbouring banks.
+/// An array in shared memory with a hole after every 128 bytes: neither threads that are neighbours nor threads that are 2 or 4 elements
+/// apart meet in a bank.
+template <class T, int kCount> struct Spaced {
+  static constexpr int kRun = 128 / static_cast<int>(sizeof(T));
+  T at[kCount + kCount / kRun];
+  __device__ T& operator[](int i) { return at[i + i / kRun]; }
+  __device__ const T& operator[](int i) const { return at[i + i / kRun]; }
+};
+
+/// kCount states in shared memory, each member in an array of its own.
 template <class S, int kCount> struct SharedStates {
-  S at[kCount];
+  Spaced<S, kCount> at;
   __device__ void put(int i, S s) { at[i] = s; }
   __device__ S get(int i) const { return at[i]; }
 };
 template <class A, class B, int kCount> struct SharedStates<Two<A, B>, kCount> {
-  A a[kCount];
-  B b[kCount];
+  Spaced<A, kCount> a;
+  Spaced<B, kCount> b;
   __device__ void put(int i, Two<A, B> s) { a[i] = s.a, b[i] = s.b; }
   __device__ Two<A, B> get(int i) const { return {a[i], b[i]}; }
+};
+
+/// n states in global memory, likewise; null if there is no memory.
+template <class S> struct StoredStates {
+  static constexpr std::size_t kBytes = sizeof(S);  // of one
+  S* at;
+  StoredStates(void* memory, std::int64_t) : at(static_cast<S*>(memory)) {}
+  __device__ bool null() const { return at == nullptr; }
+  __device__ void put(std::int64_t i, S s) const { at[i] = s; }
+  __device__ S get(std::int64_t i) const { return at[i]; }
+};
+template <class A, class B> struct StoredStates<Two<A, B>> {
+  static constexpr std::size_t kBytes = sizeof(A) + sizeof(B);
+  static constexpr bool kFirst = sizeof(A) >= sizeof(B);  // the larger member comes first and leaves the other one aligned
+  A* a;
+  B* b;
+  StoredStates(void* memory, std::int64_t n)
+      : a(kFirst ? static_cast<A*>(memory) : reinterpret_cast<A*>(static_cast<B*>(memory) + n)),
+        b(kFirst ? reinterpret_cast<B*>(static_cast<A*>(memory) + n) : static_cast<B*>(memory)) {}
+  __device__ bool null() const { return (kFirst ? static_cast<const void*>(a) : b) == nullptr; }
+  __device__ void put(std::int64_t i, Two<A, B> s) const { a[i] = s.a, b[i] = s.b; }
+  __device__ Two<A, B> get(std::int64_t i) const { return {a[i], b[i]}; }
 };
 
 /// Where the elements of one load lie in the line that is reduced: packs of kPack neighbours, `stride` apart; those from `end` on are not

@@ -112,6 +112,7 @@ void begin_block(Block& block, std::uint64_t static_shared, std::uint64_t dynami
     idle.pop_back();
   }
   shadow->shared_bytes = static_shared + dynamic_shared;
+  shadow->first_interval = state.next_interval;
   shadow->warps.assign(block.warps, WarpShadow());
   if (state.check_all) {
     const std::size_t words = shadow->shared_bytes / 4 + 4;

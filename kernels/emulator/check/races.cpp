@@ -2,6 +2,7 @@
 // barriers, fences with a synchronising word, or the program order of its lane, is a finding.
 #include <cstring>
 
+#include <gradus/kernels/emulator/check/stretch.h>
 #include <gradus/kernels/emulator/exec/access.h>
 
 namespace gradus::emulator {
@@ -27,8 +28,15 @@ class RaceCheck {
         lanes_(lanes),
         space_(space),
         mine_(interval_of(warp)),
-        first_(launch_state().first_interval),
-        mine_bits_(Touch::make(mine_, d.location, 0, 0, access_.strength).bits) {
+        first_(space == ptx::Space::shared ? shadow_of(*warp.block).first_interval : launch_state().first_interval),
+        mine_bits_(Touch::make(mine_, d.location, 0, 0, access_.strength).bits),
+        known_(shadow_of(warp).known_order) {
+    const std::uint32_t acquisitions = shadow_of(warp).acquisitions;
+    if (known_.interval != mine_ || known_.acquisitions != acquisitions) {
+      known_.interval = mine_;
+      known_.acquisitions = acquisitions;
+      known_.unordered = 0;
+    }
     if (space == ptx::Space::shared) table_ = {shadow_of(*warp.block).words.data(), shadow_of(*warp.block).second.data(), 0};
     else table_ = global_words();
   }
@@ -37,6 +45,15 @@ class RaceCheck {
   void writes();
 
  private:
+  /// The words of lanes that follow each other, all at once. False: they must be looked at one by one.
+  template <std::uint32_t each> bool read_stretch(WordRecord* records);
+  template <std::uint32_t each> bool read_beside(WordRecord* records, const Expected& expected);
+  template <std::uint32_t each> bool write_stretch(WordRecord* records);
+  bool try_stretch(bool write);
+  /// The distinct words of a pattern, however many lanes read each.
+  void read_pattern(const Pattern& pattern);
+  bool read_shared_word(std::size_t index, Mask lanes);
+
   struct Word {
     std::size_t index;
     std::uint32_t mask;
@@ -54,11 +71,21 @@ class RaceCheck {
   void record_write(Word w);
   Touch touch_of(Word w) const { return {mine_bits_ | static_cast<std::uint64_t>(w.lane) << 10 | std::uint64_t{w.mask} << 6}; }
   /// Nothing to look at: an old launch's, this lane's own of this interval, or known to be ordered.
-  bool is_harmless(Touch t, std::uint64_t own_lane) const {
+  bool is_harmless(Touch t, std::uint64_t own_lane, std::uint32_t known_before) const {
     const std::uint32_t interval = t.interval();
-    return interval < first_ || interval == known_before_ || (interval == mine_ && (t.bits & kLaneAndShare) == own_lane);
+    return interval < first_ || interval == known_before || (interval == mine_ && (t.bits & kLaneAndShare) == own_lane);
   }
 
+  bool is_past(std::uint32_t interval, std::uint32_t known_before) const { return interval < first_ || interval == known_before; }
+  /// Makes the touch's interval the one that is known to be before, if it is.
+  void learn(Touch t, std::uint32_t& before) {
+    const std::uint32_t interval = t.interval();
+    if (!is_past(interval, before) && interval != mine_ && order_of(interval) == Order::before) before = interval;
+  }
+  void set_unordered(std::uint32_t reader, Order order) {
+    known_.unordered = reader;
+    known_.unordered_second = order == Order::grid ? 2 : 1;
+  }
   Order order_of(std::uint32_t interval);
   Order order_of_reader(std::uint32_t interval);
   Order find_order(std::uint32_t interval, bool directly) const;
@@ -77,8 +104,8 @@ class RaceCheck {
   std::uint32_t mine_, first_;
   std::uint64_t mine_bits_;
   WordTable table_;
-  std::uint32_t memo_ = 0, known_before_ = 0, known_unordered_ = 0;  // of the intervals met last: how they are ordered
-  std::uint32_t unordered_second_ = 0;
+  WarpShadow::KnownOrder& known_;
+  std::uint32_t memo_ = 0;  // the interval asked for last, and its order
   Order memo_order_ = Order::before;
 };
 
@@ -113,31 +140,133 @@ template <class F> inline void RaceCheck::for_words(F f) const {
 }
 
 void RaceCheck::reads() {
+  if (try_stretch(false)) return;
+  if (lanes_.pattern != nullptr && lanes_.pattern->words != 0 && (lanes_.at[0] & 3) == 0) return read_pattern(*lanes_.pattern);
   for_words([this](Word w) { read_word(w); });
 }
 
 void RaceCheck::writes() {
+  if (try_stretch(true)) return;
   // First all lanes are checked, then all recorded: lanes of one instruction are compared by observe_after_store.
   for_words([this](Word w) { check_write(w); });
   for_words([this](Word w) { record_write(w); });
 }
 
+bool RaceCheck::try_stretch(bool write) {
+  if (!lanes_.contiguous || (lanes_.at[0] & 3) != 0) return false;
+  WordRecord* records = table_.words + ((lanes_.at[0] - table_.base) >> 2);
+  switch (access_.bytes) {
+    case 4: return write ? write_stretch<1>(records) : read_stretch<1>(records);
+    case 8: return write ? write_stretch<2>(records) : read_stretch<2>(records);
+    case 16: return write ? write_stretch<4>(records) : read_stretch<4>(records);
+    default: return false;
+  }
+}
+
+template <std::uint32_t each> bool RaceCheck::read_stretch(WordRecord* records) {
+  learn(records->write, known_.write_before);
+  const std::uint32_t reader = records->read.interval();
+  if (!is_past(reader, known_.read_before) && reader != mine_ && reader != known_.unordered) {
+    const Order order = order_of_reader(reader);
+    if (order == Order::block || order == Order::grid) set_unordered(reader, order);
+  }
+  const Expected expected{first_, known_.write_before, known_.read_before, mine_bits_ | kMaskBits};
+  if (!writes_are_harmless<each>(records, expected)) return false;
+  if (reader == mine_) return reads_are_known<each>(records, expected);
+  if (!is_past(reader, known_.read_before)) return reader == known_.unordered && read_beside<each>(records, expected);
+  if (!reads_are_over<each>(records, expected)) return false;
+  set_reads<each>(records, expected);
+  return true;
+}
+
+/// Reads beside a reader that is not ordered with them: see read_slowly.
+template <std::uint32_t each> bool RaceCheck::read_beside(WordRecord* records, const Expected& expected) {
+  if (!have_one_reader<each>(records)) return false;
+  const std::uint32_t second = records->read.second();
+  if (second == 2 && known_.unordered_second == 2) return true;
+  Touch* seconds = table_.second + (records - table_.words);
+  if (second != 0 && seconds->interval() == mine_) return are_known_seconds<each>(seconds, expected);
+  if (second != 0 && !are_others<each>(seconds, expected)) return false;
+  set_seconds<each>(records, seconds, expected, known_.unordered_second);
+  return true;
+}
+
+template <std::uint32_t each> bool RaceCheck::write_stretch(WordRecord* records) {
+  learn(records->write, known_.write_before);
+  learn(records->read, known_.read_before);
+  const Expected expected{first_, known_.write_before, known_.read_before, mine_bits_ | kMaskBits};
+  if (!writes_are_harmless<each>(records, expected)) return false;
+  if (records->read.second() == 0) {
+    if (!reads_are_harmless<each>(records, expected)) return false;
+  } else {
+    const Touch* seconds = table_.second + (records - table_.words);
+    learn(*seconds, known_.second_before);
+    if (!is_past(seconds->interval(), known_.second_before) || !reads_are_over<each>(records, expected) ||
+        !are_of_interval<each>(seconds, seconds->interval()))
+      return false;
+  }
+  set_writes<each>(records, expected);
+  return true;
+}
+
+void RaceCheck::read_pattern(const Pattern& pattern) {
+  const std::size_t first = (lanes_.at[0] - table_.base) >> 2;
+  for (std::uint32_t i = 0; i < pattern.words; ++i) {
+    const Pattern::Word& word = pattern.word[i];
+    const std::size_t index = first + static_cast<std::size_t>(std::ptrdiff_t{word.offset});
+    if (read_shared_word(index, word.lanes)) continue;
+    for (Mask left = word.lanes; left != 0; left &= left - 1) read_word({index, kWholeWord, __builtin_ctz(left)});
+  }
+}
+
+/// read_word for all lanes that read this word in one go. False: lane by lane, please.
+inline bool RaceCheck::read_shared_word(std::size_t index, Mask lanes) {
+  WordRecord& record = table_.words[index];
+  const std::uint32_t writer = record.write.interval(), reader = record.read.interval();
+  const int lane = __builtin_ctz(lanes);
+  const bool several = (lanes & (lanes - 1)) != 0;
+  if (writer >= first_ && writer != known_.write_before) {
+    learn(record.write, known_.write_before);
+    if (writer != known_.write_before && (several || !is_harmless(record.write, static_cast<std::uint64_t>(lane) << 10, known_.write_before)))
+      return false;
+  }
+  Touch fresh = touch_of({index, kWholeWord, lane});
+  if (several) fresh.set_share(Touch::several_lanes);
+  if (reader < first_ || reader == known_.read_before) {
+    record.read = fresh;
+    return true;
+  }
+  const auto again = [&](Touch& into) {
+    if (into.mask() != kWholeWord || into.strength() > access_.strength) return false;
+    if (several || into.lane() != static_cast<std::uint32_t>(lane)) into.set_share(Touch::several_lanes);
+    return true;
+  };
+  if (reader == mine_) return again(record.read);
+  if (reader != known_.unordered) return false;
+  if (record.read.second() == 2 && known_.unordered_second == 2) return true;
+  Touch& second = table_.second[index];
+  if (record.read.second() != 0 && second.interval() == mine_) return again(second);
+  second = fresh;
+  record.read.set_second(known_.unordered_second);
+  return true;
+}
+
 inline void RaceCheck::read_word(Word w) {
   WordRecord& record = table_.words[w.index];
   const std::uint64_t own = static_cast<std::uint64_t>(w.lane) << 10;
-  if (w.mask != kWholeWord || !is_harmless(record.write, own)) return read_slowly(w);
+  if (w.mask != kWholeWord || !is_harmless(record.write, own, known_.write_before)) return read_slowly(w);
   const std::uint32_t interval = record.read.interval();
-  if (interval < first_ || interval == known_before_) {
+  if (interval < first_ || interval == known_.read_before) {
     record.read = touch_of(w);
   } else if (interval == mine_) {
     read_again(record.read, w);
-  } else if (interval == known_unordered_ && record.read.second() == 2 && unordered_second_ == 2) {
+  } else if (interval == known_.unordered && record.read.second() == 2 && known_.unordered_second == 2) {
     // Two readers of other blocks are known: see read_slowly.
-  } else if (interval == known_unordered_) {
+  } else if (interval == known_.unordered) {
     Touch& second = table_.second[w.index];
     if (record.read.second() != 0 && second.interval() == mine_) read_again(second, w);
     else second = touch_of(w);
-    record.read.set_second(unordered_second_);
+    record.read.set_second(known_.unordered_second);
   } else {
     read_slowly(w);
   }
@@ -151,6 +280,7 @@ inline void RaceCheck::read_again(Touch& into, Word w) const {
 
 void RaceCheck::read_slowly(Word w) {
   WordRecord& record = table_.words[w.index];
+  learn(record.write, known_.write_before);
   if (record.write.interval() >= first_ && conflicts(record.write, w, false)) {
     tell(record.write, w, order_of(record.write.interval()), true);
   }
@@ -164,16 +294,14 @@ void RaceCheck::read_slowly(Word w) {
     if (order == Order::before || order == Order::same_epoch) {
       record.read = touch_of(w);
     } else if (order == Order::grid && record.read.second() == 2) {
-      known_unordered_ = interval;
-      unordered_second_ = 2;
+      set_unordered(interval, order);
       // Readers of two other blocks are known already: whoever writes later meets at least one of them.
     } else {
       Touch& second = table_.second[w.index];
       if (record.read.second() != 0 && second.interval() == mine_) merge(second, w);
       else second = touch_of(w);
       record.read.set_second(order == Order::grid ? 2 : 1);
-      known_unordered_ = interval;
-      unordered_second_ = order == Order::grid ? 2 : 1;
+      set_unordered(interval, order);
     }
   }
 }
@@ -181,11 +309,16 @@ void RaceCheck::read_slowly(Word w) {
 inline void RaceCheck::check_write(Word w) {
   const WordRecord& record = table_.words[w.index];
   const std::uint64_t own = static_cast<std::uint64_t>(w.lane) << 10;
-  if (!is_harmless(record.write, own) || !is_harmless(record.read, own) || record.read.second() != 0) check_write_slowly(w);
+  if (is_harmless(record.write, own, known_.write_before) && is_harmless(record.read, own, known_.read_before) &&
+      (record.read.second() == 0 || is_past(table_.second[w.index].interval(), known_.second_before)))
+    return;
+  check_write_slowly(w);
 }
 
 void RaceCheck::check_write_slowly(Word w) {
   const WordRecord& record = table_.words[w.index];
+  learn(record.write, known_.write_before);
+  learn(record.read, known_.read_before);
   if (record.write.interval() >= first_ && conflicts(record.write, w, true)) {
     return tell(record.write, w, order_of(record.write.interval()), true);
   }
@@ -193,6 +326,7 @@ void RaceCheck::check_write_slowly(Word w) {
   if (conflicts(record.read, w, false)) return tell(record.read, w, order_of(record.read.interval()), false);
   if (record.read.second() == 0) return;
   const Touch second = table_.second[w.index];
+  learn(second, known_.second_before);
   if (conflicts(second, w, false)) tell(second, w, order_of(second.interval()), false);
 }
 
@@ -231,24 +365,20 @@ Order RaceCheck::order_of(std::uint32_t interval) {
   if (interval == memo_) return memo_order_;
   memo_ = interval;
   memo_order_ = find_order(interval, false);
-  if (memo_order_ == Order::before) known_before_ = interval;
   return memo_order_;
 }
 
 /// For a reader before another reader: nothing is at stake but which of them is remembered, so the costly answer is not asked for.
 Order RaceCheck::order_of_reader(std::uint32_t interval) {
   const Order order = find_order(interval, true);
-  if (order == Order::before) known_before_ = interval;
+  if (order == Order::before) known_.read_before = interval;
   return order;
 }
 
 Order RaceCheck::find_order(std::uint32_t interval, bool directly) const {
   const Interval& other = launch_state().interval(interval);
-  if (other.block != warp_.block->linear) {
-    // Shared memory that another block used before: its records mean nothing.
-    if (space_ == ptx::Space::shared || acquired_covers(warp_, interval, directly)) return Order::before;
-    return Order::grid;
-  }
+  if (other.block != warp_.block->linear)
+    return acquired_covers(warp_, interval, directly) ? Order::before : Order::grid;
   if (other.warp == warp_.index) return other.epoch == warp_.epoch ? Order::same_epoch : Order::before;
   return warp_.clock[other.warp] >= other.clock ? Order::before : Order::block;
 }
@@ -274,6 +404,8 @@ bool RaceCheck::conflicts(Touch earlier, Word w, bool both_write) {
   const bool both_strong = earlier.strength() != Strength::plain && access_.strength != Strength::plain;
   const bool an_atomic = earlier.strength() == Strength::atomic || access_.strength == Strength::atomic;
   if (both_strong && an_atomic) return false;
+  // A look at a global word that others change by atomics (check, then compare and swap): the atomic decides, whatever the look saw.
+  if (space_ == ptx::Space::global && an_atomic && !both_write) return false;
   switch (order_of(earlier.interval())) {
     case Order::before: return false;
     case Order::same_epoch:

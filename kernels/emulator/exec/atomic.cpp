@@ -208,6 +208,23 @@ const ptx::Operand& element(const ptx::Operand& operand, std::size_t i) {
   return operand.kind == ptx::Operand::Kind::vector ? operand.elements[i] : operand;
 }
 
+int mentions(const ptx::Operand& operand, std::int32_t reg) {
+  int count = (operand.kind == ptx::Operand::Kind::reg || operand.kind == ptx::Operand::Kind::memory) && operand.index == reg ? 1 : 0;
+  for (const ptx::Operand& e : operand.elements) count += mentions(e, reg);
+  return count;
+}
+
+/// Whether nothing in the function names the register but this one result.
+bool is_unread(const ptx::Function& function, const ptx::Operand& result) {
+  if (result.kind == ptx::Operand::Kind::sink) return true;
+  if (result.kind != ptx::Operand::Kind::reg) return false;
+  int count = 0;
+  for (const ptx::Instruction& instruction : function.body) {
+    for (const ptx::Operand& operand : instruction.operands) count += mentions(operand, result.index);
+  }
+  return count == 1;
+}
+
 void select_atomic(Decoder& decoder, const ptx::Instruction& instruction, Decoded& out) {
   const bool reduces = instruction.mnemonic == "red";
   const std::size_t at = reduces ? 0 : 1;
@@ -230,6 +247,7 @@ void select_atomic(Decoder& decoder, const ptx::Instruction& instruction, Decode
                             ? decoder.scrap()
                             : destination_or_scrap(decoder, element(instruction.operands[0], e), type);
   }
+  access.unread = op == "exch" && !reduces && is_unread(*decoder.function, instruction.operands[0]);
   out.c = op == "cas" ? decoder.source(instruction.operands[at + 2], type) : access.values[0];
   out.run = handler_of(op, type);
   if (out.run == nullptr) decoder.unsupported("no such operation on this type");

@@ -12,10 +12,10 @@ namespace gradus::emulator {
 int lane_bytes(ptx::Type type);
 
 struct FrameLayout {
-  std::vector<std::uint32_t> offsets;  // by register, 32-byte aligned but for predicates
+  std::vector<std::uint32_t> offsets;  // by register; 32-byte aligned but for predicates
   std::uint32_t bytes = 0;
 };
-/// One place per register, in the order of their declaration.
+/// Registers of one width that are never live together share a place.
 FrameLayout lay_out_frame(const ptx::Function& function);
 
 }  // namespace gradus::emulator

@@ -16,7 +16,7 @@ void observe(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space)
   }
   if (global && track_touched) touch_ranges(access, lanes);
   if (!launch.check_all || space == ptx::Space::param || access.constant) return;
-  if (access.role != Role::store && !access.asynchronous) check_defined(warp, d, lanes, space);
+  if (access.role != Role::store && !access.asynchronous && !access.unread) check_defined(warp, d, lanes, space);
   if (access.role != Role::load) define_lanes(warp, d, lanes, space);
   if (space == ptx::Space::local) return;
   // What an access acquires is before it, what it releases is before what follows.

@@ -110,6 +110,13 @@ struct WarpShadow {
   };
   std::uint32_t acquisitions = 0;  // how often `acquired` has grown
   std::array<Verdict, 16> verdicts{};
+  /// Of the intervals that the warp met last. What is before it stays so; what is unordered may not, when more is acquired.
+  struct KnownOrder {
+    std::uint32_t write_before = 0, read_before = 0, second_before = 0;  // ordered before: of writes, reads, second reads
+    std::uint32_t unordered = 0, unordered_second = 0;                   // a reader that is not; what Touch::second says of it
+    std::uint32_t interval = 0, acquisitions = 0;                        // when that was so
+  };
+  KnownOrder known_order;
   std::vector<PendingCopy> copies;
   std::array<std::uint32_t, kLanes> committed{};  // cp.async groups per lane
 };
@@ -120,6 +127,7 @@ struct BlockShadow {
   std::vector<std::uint64_t> shared_bits, local_bits;
   BitShadow shared_defined, local_defined;
   std::uint64_t shared_bytes = 0;
+  std::uint32_t first_interval = 0;  // of the block: earlier ones in `words` are of blocks that used the memory before
   std::vector<WarpShadow> warps;
 };
 

@@ -302,6 +302,7 @@ TEST_CASE("cuda convolution: tiles have no bank conflicts, depthwise touches lit
        {counted([&] { depthwise.forward(); }), counted([&] { depthwise.input_grad(); }), counted([&] { depthwise.weight_grad(); })}) {
     INFO(c.bytes_touched, " bytes touched, ", c.bytes_compulsory, " compulsory");
     CHECK(static_cast<double>(c.bytes_touched) <= 1.05 * static_cast<double>(c.bytes_compulsory));
+    CHECK(c.shared_wavefronts == c.shared_ideal_wavefronts);
   }
 }
 #endif
