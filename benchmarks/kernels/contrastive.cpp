@@ -37,30 +37,45 @@ ContrastiveCotangents cotangents(Operands& o, const Contrastive& x) {
   return u;
 }
 
+/// The passes that follow need true losses: tiles without weight are skipped.
+void run_forward(Operands& o, Array loss, Array lse, const Contrastive& x) {
+  cuda::contrastive(loss, lse, x, o.scratch(cuda::contrastive_workspace_bytes(x)));
+}
+
 void add_form(std::vector<Entry>& entries, const Sizes& s) {
   const std::string name = s.name;
-  entries.push_back({name + " forward", [=](Operands& o) {
+  entries.push_back({name + " forward",
+                     [=](Operands& o) {
                        const Contrastive x = operands(o, s);
                        const auto loss = o.out({s.anchors}), lse = o.out({s.anchors});
                        const Workspace scratch = o.scratch(cuda::contrastive_workspace_bytes(x));
                        return [=] { cuda::contrastive(loss, lse, x, scratch); };
-                     }, {}});
-  entries.push_back({name + " backward", [=](Operands& o) {
+                     },
+                     {}});
+  entries.push_back({name + " backward",
+                     [=](Operands& o) {
                        const Contrastive x = operands(o, s);
-                       const auto dloss = o.in({s.anchors}), loss = o.in({s.anchors}), lse = o.in({s.anchors});
+                       const auto dloss = o.in({s.anchors});
+                       const auto loss = o.out({s.anchors}), lse = o.out({s.anchors});
+                       run_forward(o, loss, lse, x);
                        const ContrastiveGradients d = gradients(o, x);
                        const Workspace scratch = o.scratch(cuda::contrastive_backward_workspace_bytes(x));
                        return [=] { cuda::contrastive_backward(d, dloss, loss, lse, x, scratch); };
-                     }, {}});
-  entries.push_back({name + " double backward", [=](Operands& o) {
+                     },
+                     {}});
+  entries.push_back({name + " double backward",
+                     [=](Operands& o) {
                        const Contrastive x = operands(o, s);
-                       const auto dloss = o.in({s.anchors}), loss = o.in({s.anchors}), lse = o.in({s.anchors});
+                       const auto dloss = o.in({s.anchors});
+                       const auto loss = o.out({s.anchors}), lse = o.out({s.anchors});
+                       run_forward(o, loss, lse, x);
                        const auto ddloss = o.out({s.anchors});
                        const ContrastiveGradients dd = gradients(o, x);
                        const ContrastiveCotangents u = cotangents(o, x);
                        const Workspace scratch = o.scratch(cuda::contrastive_double_backward_workspace_bytes(x));
                        return [=] { cuda::contrastive_double_backward(ddloss, dd, u, dloss, loss, lse, x, scratch); };
-                     }, {}});
+                     },
+                     {}});
 }
 
 }  // namespace

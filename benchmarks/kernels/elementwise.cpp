@@ -58,11 +58,13 @@ void add_broadcast(std::vector<Entry>& entries) {
                        return [=] { cuda::add(y, a, b); };
                      },
                      {.sectors = 16}});
-  entries.push_back({"mul [1024, 1024] * [1024, 1]", [](Operands& o) {
+  entries.push_back({"mul [1024, 1024] * [1024, 1]",
+                     [](Operands& o) {
                        const auto a = o.in(matrix), b = o.in(column);
                        const auto y = o.out(matrix);
                        return [=] { cuda::mul(y, a, b); };
-                     }, {}});
+                     },
+                     {}});
 }
 
 void add_mixed(std::vector<Entry>& entries) {
@@ -104,12 +106,14 @@ void add_adversarial(std::vector<Entry>& entries) {
                        return [=] { cuda::pgd_linf_step(x, x, gradient, lower, upper, 0.01); };
                      },
                      kVectors});
-  static const Shape images{256, 3072};
-  entries.push_back({"l2_project [256, 3072]", [](Operands& o) {
+  static const Shape images{64, 3072};
+  entries.push_back({"l2_project [64, 3072]",
+                     [](Operands& o) {
                        const auto x = o.in(images), moved = o.in(images);
                        const auto y = o.out(images);
                        return [=] { cuda::l2_project(y, x, moved, 0.5, -1, 1); };
-                     }, {}});
+                     },
+                     {}});
 }
 
 }  // namespace

@@ -82,8 +82,7 @@ Array Operands::inout(const Shape& shape, DType dtype) {
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> all = [] {
     std::vector<Entry> list;
-    for (const auto add :
-         {add_elementwise, add_rows, add_optimizers, add_moves, add_images, add_random, add_products, add_contrastive})
+    for (const auto add : {add_elementwise, add_rows, add_optimizers, add_moves, add_images, add_random, add_products, add_contrastive})
       add(list);
     return list;
   }();

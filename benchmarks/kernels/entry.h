@@ -47,9 +47,9 @@ class Operands {
 
 /// What a call must keep, in absolute figures. 0: not bounded.
 struct Bounds {
-  bool streams = false;  // memory-bound: bytes touched <= 1.05 x compulsory, no bank conflicts, whole sectors
-  double sectors = 0;    // of a request: 4 (f32), 16 (float4); where an entry mixes widths, whole sectors are all that can be asked
-  double narrow = 0;     // requests of one or few lanes (a row's loss, its label), a sector each: left out of `sectors`
+  bool streams = false;     // memory-bound: bytes touched <= 1.05 x compulsory, no bank conflicts, whole sectors
+  double sectors = 0;       // of a request: 4 (f32), 16 (float4); where an entry mixes widths, whole sectors are all that can be asked
+  double narrow = 0;        // requests of one or few lanes (a row's loss, its label), a sector each: left out of `sectors`
   double global_bytes = 0;  // the tiling's formula; bytes requested stay within 1.1 x
 };
 

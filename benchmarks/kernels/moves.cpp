@@ -41,63 +41,79 @@ void add_gathers(std::vector<Entry>& entries) {
                      },
                      {.streams = true}});
   // Every lane in a sector of its own: 32 sectors a request for x whatever the kernel does.
-  entries.push_back({"gather [4096, 256] axis 0, scattered", [](Operands& o) {
+  entries.push_back({"gather [4096, 256] axis 0, scattered",
+                     [](Operands& o) {
                        const auto x = o.in(kMatrix), index = o.in(kMatrix, positions(false));
                        const auto y = o.out(kMatrix);
                        return [=] { cuda::gather(y, x, index, 0); };
-                     }, {}});
-  entries.push_back({"index_add [4096, 256] axis 0", [](Operands& o) {
+                     },
+                     {}});
+  entries.push_back({"index_add [4096, 256] axis 0",
+                     [](Operands& o) {
                        const auto x = o.in(kMatrix), index = o.in(kOfRows, shuffled_rows());
                        const auto y = o.inout(kMatrix);
                        return [=] { cuda::index_add(y, x, index, 0); };
-                     }, {}});
-  entries.push_back({"scatter_add [4096, 256] axis 0", [](Operands& o) {
+                     },
+                     {}});
+  entries.push_back({"scatter_add [4096, 256] axis 0",
+                     [](Operands& o) {
                        const auto x = o.in(kMatrix), index = o.in(kMatrix, positions(true));
                        const auto y = o.inout(kMatrix);
                        return [=] { cuda::scatter_add(y, x, index, 0); };
-                     }, {}});
+                     },
+                     {}});
 }
 
 void add_permutations(std::vector<Entry>& entries) {
   static const Shape square{1024, 1024}, nchw{32, 64, 32, 16}, nhwc{32, 32, 16, 64};
-  entries.push_back({"permute [1024, 1024] (1, 0)", [](Operands& o) {
+  entries.push_back({"permute [1024, 1024] (1, 0)",
+                     [](Operands& o) {
                        const auto x = o.in(square);
                        const auto y = o.out(square);
                        return [=] {
                          const int axes[] = {1, 0};
                          cuda::permute(y, x, axes);
                        };
-                     }, {}});
-  entries.push_back({"permute NCHW -> NHWC [32, 64, 32, 16]", [](Operands& o) {
+                     },
+                     {}});
+  entries.push_back({"permute NCHW -> NHWC [32, 64, 32, 16]",
+                     [](Operands& o) {
                        const auto x = o.in(nchw);
                        const auto y = o.out(nhwc);
                        return [=] {
                          const int axes[] = {0, 2, 3, 1};
                          cuda::permute(y, x, axes);
                        };
-                     }, {}});
+                     },
+                     {}});
 }
 
 void add_joins(std::vector<Entry>& entries) {
   static const Shape half{1024, 512}, whole{1024, 1024}, small{64, 16, 30, 30}, framed{64, 16, 32, 32};
-  entries.push_back({"concat 2 x [1024, 512] axis 1", [](Operands& o) {
+  entries.push_back({"concat 2 x [1024, 512] axis 1",
+                     [](Operands& o) {
                        const ConstArray parts[] = {o.in(half), o.in(half)};
                        const auto y = o.out(whole);
                        return [=] { cuda::concat(y, parts, 2, 1); };
-                     }, {}});
-  entries.push_back({"pad [64, 16, 30, 30] by 1", [](Operands& o) {
+                     },
+                     {}});
+  entries.push_back({"pad [64, 16, 30, 30] by 1",
+                     [](Operands& o) {
                        const auto x = o.in(small);
                        const auto y = o.out(framed);
                        return [=] {
                          const std::int64_t low[] = {0, 0, 1, 1};
                          cuda::pad(y, x, low, 0);
                        };
-                     }, {}});
-  entries.push_back({"flip [1024, 1024] axis 1", [](Operands& o) {
+                     },
+                     {}});
+  entries.push_back({"flip [1024, 1024] axis 1",
+                     [](Operands& o) {
                        const auto x = o.in(whole);
                        const auto y = o.out(whole);
                        return [=] { cuda::flip(y, x, 2); };
-                     }, {}});
+                     },
+                     {}});
 }
 
 }  // namespace

@@ -44,10 +44,12 @@ void add_single(std::vector<Entry>& entries) {
                        return [=] { cuda::ema(target, source, 0.99); };
                      },
                      kVectors});
-  entries.push_back({"squared_norm [1048576]", [](Operands& o) {
+  entries.push_back({"squared_norm [1048576]",
+                     [](Operands& o) {
                        const auto x = o.in(kMillion);
                        return [=] { cuda::squared_norm(x); };
-                     }, {}});
+                     },
+                     {}});
 }
 
 void add_lists(std::vector<Entry>& entries) {

@@ -2,6 +2,7 @@
 #include <gradus/benchmarks/kernels/entry.h>
 #include <gradus/kernels/convolution.h>
 #include <gradus/kernels/cuda/gemm.h>
+#include <gradus/kernels/cuda/vendor.h>
 
 namespace gradus::costs {
 namespace {
@@ -11,7 +12,17 @@ const Shape kSquare{kSide, kSide};
 constexpr Gemm kGemm{.m = kSide, .n = kSide, .k = kSide, .lda = kSide, .ldb = kSide, .ldc = kSide};
 
 constexpr std::int64_t kImages = 8, kChannels = 64, kPlane = 16;
-constexpr Conv2dShape kConv{.n = kImages, .c = kChannels, .h = kPlane, .w = kPlane, .k = kChannels, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1, .out_h = kPlane, .out_w = kPlane};
+constexpr Conv2dShape kConv{.n = kImages,
+                            .c = kChannels,
+                            .h = kPlane,
+                            .w = kPlane,
+                            .k = kChannels,
+                            .r = 3,
+                            .s = 3,
+                            .pad_h = 1,
+                            .pad_w = 1,
+                            .out_h = kPlane,
+                            .out_w = kPlane};
 const Shape kX{kImages, kChannels, kPlane, kPlane}, kW{kChannels, kChannels, 3, 3};
 constexpr double kTile = 64;  // 64 x 64: 64 channels are too few for the large one
 
@@ -27,7 +38,9 @@ double conv_bytes(const Conv2dShape& v) {
 double conv_weight_bytes(const Conv2dShape& v) {
   const auto rows = static_cast<double>(v.k), columns = static_cast<double>(v.c * v.r * v.s),
              pixels = static_cast<double>(v.n * v.out_h * v.out_w);
+  const bool vendor = cuda::use_vendor_libraries(false);  // the scratch of our own kernel
   const double scratch = static_cast<double>(cuda::conv2d_weight_grad_workspace_bytes(DType::f32, v));
+  cuda::use_vendor_libraries(vendor);
   const double segments = scratch > 0 ? scratch / (4 * rows * columns) : 0;  // a single one writes dw itself
   return 4 * (rows * pixels * over(columns, kTile) + columns * pixels * over(rows, kTile) + (2 * segments + 1) * rows * columns);
 }

@@ -32,11 +32,13 @@ void add_random(std::vector<Entry>& entries) {
                      },
                      kVectors});
   static const Shape positions{1 << 16};
-  entries.push_back({"permutation [65536]", [](Operands& o) {
+  entries.push_back({"permutation [65536]",
+                     [](Operands& o) {
                        const auto index = o.out(positions, DType::i64);
                        const Workspace scratch = o.scratch(cuda::permutation_workspace_bytes(1 << 16));
                        return [=] { cuda::permutation(index, kKey, scratch); };
-                     }, {}});
+                     },
+                     {}});
 }
 
 }  // namespace gradus::costs

@@ -48,8 +48,9 @@ std::vector<std::int64_t> labels() {
 }
 
 void add_cross_entropy(std::vector<Entry>& entries) {
-  // Narrow, a row: its label, loss and lse; backwards its label, lse and dloss.
+  // Narrow, a row: its label, loss and lse; backwards its label, lse, dloss, and the label's own gradient, which is stored last.
   constexpr Bounds bounds{.streams = true, .sectors = 16, .narrow = 3.0 * kRows};
+  constexpr Bounds backward_bounds{.streams = true, .sectors = 16, .narrow = 4.0 * kRows};
   entries.push_back({"cross_entropy [4096, 1024]",
                      [](Operands& o) {
                        const auto logits = o.in(kMatrix), targets = o.in(kOfRows, labels());
@@ -59,22 +60,26 @@ void add_cross_entropy(std::vector<Entry>& entries) {
                      bounds});
   entries.push_back({"cross_entropy_backward [4096, 1024]",
                      [](Operands& o) {
-                       const auto dloss = o.in(kOfRows), logits = o.in(kMatrix), lse = o.in(kOfRows), targets = o.in(kOfRows, labels());
-                       const auto dlogits = o.out(kMatrix);
+                       const auto dloss = o.in(kOfRows), logits = o.in(kMatrix), targets = o.in(kOfRows, labels());
+                       const auto lse = o.out(kOfRows), dlogits = o.out(kMatrix);
+                       const Array loss{o.scratch(kRows * sizeof(float)).data, &kOfRows};
+                       cuda::cross_entropy(loss, lse, logits, targets, {});  // what a row does depends on its lse: it must be the true one
                        return [=] { cuda::cross_entropy_backward(dlogits, dloss, logits, lse, targets, {}); };
                      },
-                     bounds});
+                     backward_bounds});
 }
 
 using Reduction = void (*)(Array, ConstArray, unsigned);
 
 void add_reductions(std::vector<Entry>& entries) {
   const auto add = [&](const char* name, Reduction f, const Shape& result, unsigned axes) {
-    entries.push_back({name, [=](Operands& o) {
+    entries.push_back({name,
+                       [=](Operands& o) {
                          const auto x = o.in(kMatrix);
                          const auto y = o.out(result);
                          return [=] { f(y, x, axes); };
-                       }, {}});
+                       },
+                       {}});
   };
   add("sum of rows [4096, 1024]", cuda::sum, kOfRows, 2);
   add("sum of columns [4096, 1024]", cuda::sum, kOfColumns, 1);
@@ -82,31 +87,39 @@ void add_reductions(std::vector<Entry>& entries) {
   add("max of rows [4096, 1024]", cuda::max, kOfRows, 2);
   add("logsumexp of rows [4096, 1024]", cuda::logsumexp, kOfRows, 2);
   add("logsumexp of columns [4096, 1024]", cuda::logsumexp, kOfColumns, 1);
-  entries.push_back({"argmax of rows [4096, 1024]", [](Operands& o) {
+  entries.push_back({"argmax of rows [4096, 1024]",
+                     [](Operands& o) {
                        const auto x = o.in(kMatrix);
                        const auto index = o.out(kOfRows, DType::i64);
                        return [=] { cuda::argmax(index, x, 1); };
-                     }, {}});
+                     },
+                     {}});
 }
 
 void add_batch_norm(std::vector<Entry>& entries) {
   static const Shape images{32, 64, 32, 16}, channels{64};
-  entries.push_back({"batch_norm_train [32, 64, 32, 16]", [](Operands& o) {
+  entries.push_back({"batch_norm_train [32, 64, 32, 16]",
+                     [](Operands& o) {
                        const auto x = o.in(images), gamma = o.in(channels), beta = o.in(channels);
                        const auto y = o.out(images), mean = o.out(channels), var = o.out(channels), rstd = o.out(channels);
                        return [=] { cuda::batch_norm_train(y, mean, var, rstd, x, gamma, beta, 1e-5); };
-                     }, {}});
-  entries.push_back({"batch_norm_backward [32, 64, 32, 16]", [](Operands& o) {
+                     },
+                     {}});
+  entries.push_back({"batch_norm_backward [32, 64, 32, 16]",
+                     [](Operands& o) {
                        const auto dy = o.in(images), x = o.in(images), mean = o.in(channels), rstd = o.in(channels), gamma = o.in(channels);
                        const auto dx = o.out(images), dgamma = o.out(channels), dbeta = o.out(channels);
                        return [=] { cuda::batch_norm_backward(dx, dgamma, dbeta, dy, x, mean, rstd, gamma); };
-                     }, {}});
-  entries.push_back({"batch_norm [32, 64, 32, 16]", [](Operands& o) {
+                     },
+                     {}});
+  entries.push_back({"batch_norm [32, 64, 32, 16]",
+                     [](Operands& o) {
                        const auto x = o.in(images), mean = o.in(channels), rstd = o.in(channels), gamma = o.in(channels),
                                   beta = o.in(channels);
                        const auto y = o.out(images);
                        return [=] { cuda::batch_norm(y, x, mean, rstd, gamma, beta); };
-                     }, {}});
+                     },
+                     {}});
 }
 
 }  // namespace

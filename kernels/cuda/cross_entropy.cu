@@ -35,8 +35,7 @@ __device__ inline void each_load(const G& group, const T* row, std::int64_t k, b
   }
 }
 
-// ---- targets are classes
-// -----------------------------------------------------------------------------------------------------------------
+// ---- targets are classes -------------------------------------------------------------------------------------------------------------
 
 template <class T> struct Classes {
   const std::int64_t* target;
@@ -117,8 +116,7 @@ template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineTh
   if (owner) to[target] = -static_cast<T>(others);  // over the 0 that this thread put there
 }
 
-// ---- targets are distributions
-// -----------------------------------------------------------------------------------------------------------
+// ---- targets are distributions -------------------------------------------------------------------------------------------------------
 
 /// sum_j p_j (centre - x_j) and sum_j p_j, p = w t; a product with a p of 0 is 0, whatever x.
 template <class A> struct Weighted { A distance, mass; };
@@ -179,8 +177,7 @@ template <class T> struct SoftRule {  // t, x
   __device__ T result(T p, T x, T mass) const { return scale * (::exp(x - centre) * mass - p); }
 };
 
-// ---- launching
-// ---------------------------------------------------------------------------------------------------------------------------
+// ---- launching -----------------------------------------------------------------------------------------------------------------------
 
 template <class T> const T* optional(const ConstArray& a) { return a.data ? a.as<T>() : nullptr; }
 

@@ -108,8 +108,7 @@ template <class T> void one_hot_of(T* y, const std::int64_t* index, std::int64_t
            static_cast<std::uint64_t>(total), aligned16(y));
 }
 
-// ---- checks
-// ------------------------------------------------------------------------------------------------------------------------------
+// ---- checks --------------------------------------------------------------------------------------------------------------------------
 
 constexpr unsigned kCheckBlocks = 1024;  // enough to fill the device; a thread then strides
 

@@ -10,7 +10,7 @@
 #include <gradus/kernels/index.h>
 
 #include <gradus/kernels/cuda/index_axis.cuh>
-#include <gradus/kernels/cuda/reduce_kernels.cuh>
+#include <gradus/kernels/cuda/reduce_launch.cuh>
 
 namespace gradus::inline v0::cuda {
 namespace {
@@ -80,8 +80,7 @@ template <int kPack, class T> __global__ void __launch_bounds__(kIndexThreads)
   open.close();
 }
 
-// ---- scatter_add
-// -------------------------------------------------------------------------------------------------------------------------
+// ---- scatter_add ---------------------------------------------------------------------------------------------------------------------
 
 constexpr int kTerms = 8;  // of a column, loaded together
 

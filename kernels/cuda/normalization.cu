@@ -9,7 +9,7 @@
 
 #include <gradus/kernels/normalization.h>
 
-#include <gradus/kernels/cuda/reduce_kernels.cuh>
+#include <gradus/kernels/cuda/reduce_launch.cuh>
 
 namespace gradus::inline v0::cuda {
 
@@ -122,8 +122,7 @@ template <class T> struct GradientSums {
   }
 };
 
-// ---- y and dx
-// ----------------------------------------------------------------------------------------------------------------------------
+// ---- y and dx ------------------------------------------------------------------------------------------------------------------------
 
 template <class T> struct Channels {
   const T *mean, *rstd, *gamma, *beta;  // gamma and beta may be null
@@ -211,8 +210,7 @@ template <bool kBackward, class T> void apply(const char* op, T* y, const T* x, 
          l.inner, static_cast<unsigned>(tiles), rows);
 }
 
-// ---- sums of channels
-// --------------------------------------------------------------------------------------------------------------------
+// ---- sums of channels ----------------------------------------------------------------------------------------------------------------
 
 template <class T> typename Spread<T>::Given from_channel(std::int64_t c, typename Spread<T>::Given g, Spread<T>*) {
   g.mean += c, g.var += c;

@@ -58,8 +58,7 @@ __device__ inline Span<T, kStreams> span_of(const Spans<T, kStreams>& spans, int
   return s;
 }
 
-// ---- the updates: kStreams arrays, of which the first kWritten are written
-// ---------------------------------------------------------------
+// ---- the updates: kStreams arrays, of which the first kWritten are written -----------------------------------------------------------
 
 /// p - step, or with a mask p - mask step; where the mask is 0, p, whatever the step.
 template <class T> __device__ inline T moved(T p, T step, bool masked, T mask) {
@@ -163,8 +162,7 @@ template <class U> __global__ void __launch_bounds__(kThreads)
   for (; i < s.end; i += kThreads) update_pack<1>(update, s, i);
 }
 
-// ---- the norm
-// ----------------------------------------------------------------------------------------------------------------------------
+// ---- the norm ------------------------------------------------------------------------------------------------------------------------
 
 /// partial[block] = the sum of squares of the block's chunk. Grid: chunks of all tensors; block: 256; a thread takes every 256th pack,
 /// whether it can be loaded as one or not, so that the bits do not depend on an address.
@@ -197,8 +195,7 @@ __global__ void __launch_bounds__(kThreads) add_chunks(double* total, const doub
   if (threadIdx.x == 0) *total = sum;
 }
 
-// ---- lists into launches
-// -----------------------------------------------------------------------------------------------------------------
+// ---- lists into launches -------------------------------------------------------------------------------------------------------------
 
 /// Fills tables; `start(spans, blocks)` is called for each full one, and by flush().
 template <class T, int kStreams, class F> class Batch {

@@ -4,7 +4,7 @@
 #include <gradus/kernels/pooling.h>
 
 #include <gradus/kernels/cuda/dynamic_shared.cuh>
-#include <gradus/kernels/cuda/reduce_kernels.cuh>
+#include <gradus/kernels/cuda/reduce_launch.cuh>
 
 namespace gradus::inline v0::cuda {
 
@@ -84,8 +84,7 @@ template <class T> __device__ inline void stage(T* to, const T* from, int n) {
   int done = 0;
   if (reinterpret_cast<std::uintptr_t>(from) % sizeof(Pack<T>) == 0) {
     done = n / kPack * kPack;
-    for (int i = static_cast<int>(threadIdx.x) * kPack; i < done; i += kPoolThreads * kPack)
-      write_shared_pack(to + i, read_pack(from + i));
+    for (int i = static_cast<int>(threadIdx.x) * kPack; i < done; i += kPoolThreads * kPack) write_shared_pack(to + i, read_pack(from + i));
   }
   for (int i = done + static_cast<int>(threadIdx.x); i < n; i += kPoolThreads) to[i] = from[i];
 }

@@ -5,7 +5,7 @@
 
 #include <gradus/kernels/reduce.h>
 
-#include <gradus/kernels/cuda/reduce_kernels.cuh>
+#include <gradus/kernels/cuda/reduce_launch.cuh>
 
 namespace gradus::inline v0::cuda {
 namespace {

@@ -11,15 +11,14 @@
 #pragma once
 
 #include <gradus/kernels/cuda/dynamic_shared.cuh>
-#include <gradus/kernels/cuda/reduce_kernels.cuh>
+#include <gradus/kernels/cuda/reduce_launch.cuh>
 
 namespace gradus::inline v0::cuda {
 
 inline constexpr int kLineThreads = 256;
 inline constexpr std::size_t kHoldBytes = 46 << 10;  // of the 48 KiB that every device has; the rest is scratch
 
-// ---- groups
-// ------------------------------------------------------------------------------------------------------------------------------
+// ---- groups --------------------------------------------------------------------------------------------------------------------------
 
 /// `lanes` neighbouring lanes, a power of two. Lines beyond the last one have no numbers, but their lanes take part.
 struct Lanes {
@@ -82,8 +81,7 @@ template <class G, class T, class A> __device__ inline A group_exp_sum(const G& 
   return group_sum(group, scratch, s.a == largest ? s.b : s.b * static_cast<A>(::exp(s.a - largest)));
 }
 
-// ---- what holds a line
-// -------------------------------------------------------------------------------------------------------------------
+// ---- what holds a line ---------------------------------------------------------------------------------------------------------------
 
 template <class T, int kPack, int kPacks> struct InRegisters {
   static constexpr int kUnroll = kPacks;  // the number of a member's packs
@@ -132,8 +130,7 @@ template <class T, int kPack> struct Nowhere {
   __device__ void get(T (&)[kPack], int) const {}
 };
 
-// ---- a line
-// ------------------------------------------------------------------------------------------------------------------------------
+// ---- a line --------------------------------------------------------------------------------------------------------------------------
 
 /// Lines of n numbers `inner` apart: number i of line l is at (l / inner) n inner + l % inner + i inner.
 struct LineShape {
@@ -230,8 +227,7 @@ template <class Rule, class Hold, int kPack, class T, class G> __global__ void _
   });
 }
 
-// ---- launching
-// ---------------------------------------------------------------------------------------------------------------------------
+// ---- launching -----------------------------------------------------------------------------------------------------------------------
 
 /// Calls start(group, a pointer to a Hold, kPack as a constant, grid, shared bytes) with what suits the shape. `arrays` are to be held.
 template <class T, class F> void with_group(LineShape shape, int arrays, const F& start) {

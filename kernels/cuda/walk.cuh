@@ -8,6 +8,9 @@
 
 namespace gradus::inline v0::cuda {
 
+constexpr std::int64_t ceil_div(std::int64_t n, std::int64_t d) { return (n + d - 1) / d; }
+constexpr std::int64_t clamped(std::int64_t n, std::int64_t low, std::int64_t high) { return n < low ? low : n > high ? high : n; }
+
 /// Division by a number that the host knows; of 64-bit numbers by the hardware, which only arrays of 2^31 elements and more come to.
 struct WideDivider {
   std::uint64_t divisor = 1;

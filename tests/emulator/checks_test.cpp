@@ -95,6 +95,7 @@ void check_file(const std::string& name) {
 }  // namespace
 
 TEST_CASE("planted: out of bounds") { check_file("out_of_bounds"); }
+TEST_CASE("planted: decided cases") { check_file("textbook"); }
 TEST_CASE("planted: misaligned") { check_file("misaligned"); }
 TEST_CASE("planted: freed memory") { check_file("freed"); }
 TEST_CASE("planted: uninitialised") { check_file("uninitialised"); }

@@ -75,6 +75,15 @@ CU
 run "$work/order.cu" --seeds 4
 [ $status = 1 ] && grep -q 'prints something else' "$work/err" || fail "--seeds finds a result that depends on the order of blocks"
 
+cat >"$work/texture.cu" <<'CU'
+__global__ void look(cudaTextureObject_t t, float* out) {
+  out[threadIdx.x] = tex1Dfetch<float>(t, threadIdx.x);
+}
+int main() { look<<<1, 32>>>(0, nullptr); }
+CU
+run "$work/texture.cu"
+[ $status = 1 ] && grep -qE 'texture.cu:2: error: .*unsupported' "$work/err" || fail "an unsupported instruction is named with its source line"
+
 cat >"$work/blas.cu" <<'CU'
 extern "C" int cufftExecC2C(int);
 int main() { return cufftExecC2C(0); }

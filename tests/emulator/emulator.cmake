@@ -68,3 +68,20 @@ target_link_libraries(opcode_coverage PRIVATE gradus_emulator)
 target_compile_options(opcode_coverage PRIVATE ${GRADUS_WARNINGS})
 add_test(NAME "emulator: every opcode of the kernels has a test" COMMAND opcode_coverage $<TARGET_FILE:test_emulator> ${kernel_ptx_files})
 set_tests_properties("emulator: every opcode of the kernels has a test" PROPERTIES TIMEOUT 300 LABELS "emulator;ci" FIXTURES_REQUIRED kernel_ptx)
+
+# mutate_kernels: the CUDA kernels' tests with another main, which plants faults in the kernels' PTX. See mutation/mutate_kernels.cpp.
+if(GRADUS_CUDA STREQUAL "EMULATED")
+  file(GLOB mutation_sources CONFIGURE_DEPENDS emulator/mutation/*.cpp kernels/cuda/*_test.cpp)
+  add_executable(mutate_kernels EXCLUDE_FROM_ALL ${mutation_sources})
+  set_target_properties(mutate_kernels PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  target_link_libraries(mutate_kernels PRIVATE gradus_test_flags)
+  if(TARGET gradus_test_support)
+    target_link_libraries(mutate_kernels PRIVATE gradus_test_support)
+  endif()
+  add_test(NAME "emulator: builds mutate_kernels" COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target mutate_kernels)
+  set_tests_properties("emulator: builds mutate_kernels" PROPERTIES TIMEOUT 1800 LABELS "emulator;nightly" FIXTURES_SETUP mutate_kernels
+    RESOURCE_LOCK build_directory)
+  add_test(NAME "nightly: the kernels' tests notice 95 % of planted faults" COMMAND mutate_kernels --count 20 --least 0.95)
+  set_tests_properties("nightly: the kernels' tests notice 95 % of planted faults" PROPERTIES TIMEOUT 14400 LABELS "emulator;nightly"
+    FIXTURES_REQUIRED mutate_kernels)
+endif()

@@ -186,6 +186,7 @@ TEST_CASE("sectors per request: a profiler's readings") {
 }
 
 TEST_CASE("bytes: requested, touched, compulsory") {
+  options().count = true;
   const Counters twice =
       counters_of("ld.global.f32 %r, [%a0];\nld.global.f32 %s, [%a0];\nst.global.f32 [%a0], %r;", [](std::size_t l) { return 8 * l; });
   CHECK(twice.load_requests == 2);
@@ -204,6 +205,7 @@ TEST_CASE("bytes: requested, touched, compulsory") {
 }
 
 TEST_CASE("shared memory: wavefronts") {
+  options().count = true;
   const auto wavefronts = [](const std::string& line, const std::function<std::uint64_t(std::size_t)>& offset) {
     counters_by_kernel().clear();
     Findings findings;  // what is read was never written

@@ -14,6 +14,7 @@
 #include <gradus/algorithms/experiments/program/commands.h>
 #include <gradus/algorithms/experiments/program/format.h>
 #include <gradus/algorithms/experiments/program/interrupt.h>
+#include <gradus/algorithms/experiments/program/kernels_command.h>
 #include <gradus/kernels/error.h>
 #include <gradus/kernels/version.h>
 #include <gradus/nn/config.h>
@@ -108,6 +109,18 @@ void add_tape(CLI::App& app, Action& action) {
   command->callback([&action, options] { action = [options] { return tape_command(*options); }; });
 }
 
+void add_kernels(CLI::App& app, Action& action) {
+  auto options = std::make_shared<KernelsOptions>();
+  CLI::App* command = app.add_subcommand("kernels", "what each CUDA kernel costs: registers, bytes, conflicts, FLOPs (no GPU needed)");
+  command->add_option("--only", options->only, "entries that begin so")->type_name("TEXT,...");
+  command->add_flag("--list", options->list, "names the entries and measures nothing");
+  command->add_option("--json", options->json_file, "write everything that was measured")->type_name("FILE");
+  command->add_option("--check", options->check_file, "exit code 3 when a kernel is worse than this baseline or breaks a bound")
+      ->type_name("FILE");
+  command->add_option("--update", options->update_file, "write the baseline")->type_name("FILE");
+  command->callback([&action, options] { action = [options] { return kernels_command(*options); }; });
+}
+
 void add_data(CLI::App& app, Action& action) {
   auto folder = std::make_shared<std::string>();
   auto name = std::make_shared<std::string>();
@@ -168,7 +181,7 @@ int run_program(int argc, const char* const* argv) {
   app.require_subcommand(1);
   app.footer("gradus COMMAND --help lists the options of a command.");
   Action action;
-  for (const auto add : {add_list, add_show, add_run, add_report, add_tape, add_data}) add(app, action);
+  for (const auto add : {add_list, add_show, add_run, add_report, add_tape, add_kernels, add_data}) add(app, action);
 
   const std::string unknown = unknown_command(app, argc, argv);
   if (!unknown.empty()) return say_error(unknown, kUsage);

@@ -58,6 +58,9 @@ class Report {
   std::function<void(const Finding&)> sink_;
 };
 
+/// Headers of the toolkit (its intrinsics, cooperative groups, CUB) are nobody's own code: the caller's line says more.
+bool is_toolkit_file(const std::string& file);
+
 /// The exit code of a program with a finding.
 inline constexpr int kFindingExitCode = 86;
 

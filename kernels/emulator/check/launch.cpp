@@ -40,15 +40,16 @@ void prepare_bits(std::vector<std::uint64_t>& words, BitShadow& bits, std::uint6
   bits.attach(0, words.data());
 }
 
-void tell_uninitialised(LaunchState& state) {
-  for (Finding& finding : state.uninitialised) {
-    bool races = false;
-    for (std::uint32_t file = 0; file < state.module->files.size() && finding.line != 0; ++file) {
-      races |= state.module->files[file] == finding.file && state.raced.count(std::uint64_t{file} << 32 | finding.line) != 0;
+/// Tells what was held back, less what stands at a line of `better`.
+void tell_held_back(const ptx::Module& module, std::vector<Finding>& held, const std::unordered_set<std::uint64_t>& better) {
+  for (Finding& finding : held) {
+    bool explained = false;
+    for (std::uint32_t file = 0; file < module.files.size() && finding.line != 0; ++file) {
+      explained |= module.files[file] == finding.file && better.count(std::uint64_t{file} << 32 | finding.line) != 0;
     }
-    if (!races) Report::instance().add(std::move(finding));
+    if (!explained) Report::instance().add(std::move(finding));
   }
-  state.uninitialised.clear();
+  held.clear();
 }
 
 }  // namespace
@@ -80,7 +81,9 @@ void begin_launch(void*, const ptx::Module& module, const char* kernel) {
   state.counters.launches = 1;
   state.told.clear();
   state.uninitialised.clear();
+  state.unsynced.clear();
   state.raced.clear();
+  state.raced_in_block.clear();
   state.logs.clear();
   state.intervals.clear();
   if (state.next_interval > kLastFirstInterval) {
@@ -94,7 +97,8 @@ void begin_launch(void*, const ptx::Module& module, const char* kernel) {
 
 void end_launch(void*) {
   LaunchState& state = launch_state();
-  tell_uninitialised(state);
+  tell_held_back(*state.module, state.unsynced, state.raced_in_block);
+  tell_held_back(*state.module, state.uninitialised, state.raced);
   if (state.count) counters_by_kernel()[state.kernel].add(state.counters);
   state.logs.clear();
   std::vector<Interval>().swap(state.intervals);

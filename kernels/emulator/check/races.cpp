@@ -227,7 +227,8 @@ inline bool RaceCheck::read_shared_word(std::size_t index, Mask lanes) {
   const bool several = (lanes & (lanes - 1)) != 0;
   if (writer >= first_ && writer != known_.write_before) {
     learn(record.write, known_.write_before);
-    if (writer != known_.write_before && (several || !is_harmless(record.write, static_cast<std::uint64_t>(lane) << 10, known_.write_before)))
+    if (writer != known_.write_before &&
+        (several || !is_harmless(record.write, static_cast<std::uint64_t>(lane) << 10, known_.write_before)))
       return false;
   }
   Touch fresh = touch_of({index, kWholeWord, lane});
@@ -332,7 +333,12 @@ void RaceCheck::check_write_slowly(Word w) {
 
 inline void RaceCheck::record_write(Word w) {
   WordRecord& record = table_.words[w.index];
-  if (record.write.interval() == mine_ && w.mask != kWholeWord) merge(record.write, w);
+  // An atomic does not make a plain store of the same interval harmless (a counter that is cleared and counted in without a barrier).
+  const bool was_plainer =
+      record.write.interval() == mine_ && record.write.strength() < access_.strength && (w.mask & ~record.write.mask()) == 0;
+  if (was_plainer) {
+    // The plain store stays.
+  } else if (record.write.interval() == mine_ && w.mask != kWholeWord) merge(record.write, w);
   else record.write = touch_of(w);
   if ((record.read.mask() & ~w.mask) == 0) record.read = Touch();
 }
@@ -377,8 +383,7 @@ Order RaceCheck::order_of_reader(std::uint32_t interval) {
 
 Order RaceCheck::find_order(std::uint32_t interval, bool directly) const {
   const Interval& other = launch_state().interval(interval);
-  if (other.block != warp_.block->linear)
-    return acquired_covers(warp_, interval, directly) ? Order::before : Order::grid;
+  if (other.block != warp_.block->linear) return acquired_covers(warp_, interval, directly) ? Order::before : Order::grid;
   if (other.warp == warp_.index) return other.epoch == warp_.epoch ? Order::same_epoch : Order::before;
   return warp_.clock[other.warp] >= other.clock ? Order::before : Order::block;
 }
@@ -436,6 +441,10 @@ void RaceCheck::tell(Touch earlier, Word w, Order order, bool earlier_wrote) {
   const SourcePlace here = place_of_location(*launch.module, d_.location), there = place_of_location(*launch.module, earlier.location());
   launch.raced.insert(std::uint64_t{here.file} << 32 | here.line);
   launch.raced.insert(std::uint64_t{there.file} << 32 | there.line);
+  if (kind == Kind::race_in_block) {
+    launch.raced_in_block.insert(std::uint64_t{here.file} << 32 | here.line);
+    launch.raced_in_block.insert(std::uint64_t{there.file} << 32 | there.line);
+  }
   if (!worth_telling(kind, d_, earlier.location())) return;
   const std::string other = name_of_other(earlier, w, order);
   const bool earlier_stands = here.file == there.file && there.line > here.line;
@@ -452,7 +461,9 @@ void RaceCheck::tell(Touch earlier, Word w, Order order, bool earlier_wrote) {
   if (kind == Kind::missing_syncwarp) text += " without __syncwarp between";
   else if (kind == Kind::race_in_block) text += " without a barrier between";
   else text += " in the same launch, not ordered by a fence and an atomic";
-  Report::instance().add(finding_at(kind, earlier_stands ? earlier.location() : d_.location, text));
+  Finding finding = finding_at(kind, earlier_stands ? earlier.location() : d_.location, text);
+  if (kind == Kind::missing_syncwarp) launch.unsynced.push_back(std::move(finding));
+  else Report::instance().add(std::move(finding));
 }
 
 std::string RaceCheck::name_of_other(Touch earlier, Word w, Order order) const {

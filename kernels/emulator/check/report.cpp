@@ -20,16 +20,6 @@ void unfold(std::uint64_t linear, const std::uint32_t (&size)[3], std::uint64_t 
   out[2] = linear / x / y;
 }
 
-/// Headers of the toolkit (its intrinsics, cooperative groups, CUB) are nobody's own code: the caller's line says more.
-bool is_toolkit_file(const std::string& file) {
-  for (const char* part :
-       {"/targets/x86_64-linux/include/", "/targets/sbsa-linux/include/", "/targets/aarch64-linux/include/", "/usr/local/cuda", "/opt/cuda",
-        "/usr/lib/cuda", "/usr/include/", "/cuda_runtime/include/", "/cuda_cccl/include/"}) {
-    if (file.find(part) != std::string::npos) return true;
-  }
-  return false;
-}
-
 const ptx::Location* users_location(const ptx::Module& module, std::uint32_t index) {
   const ptx::Location* innermost = nullptr;
   // A chain of inlined calls is no longer than this in sane code; a broken table must not loop.
@@ -44,6 +34,15 @@ const ptx::Location* users_location(const ptx::Module& module, std::uint32_t ind
 }
 
 }  // namespace
+
+bool is_toolkit_file(const std::string& file) {
+  for (const char* part :
+       {"/targets/x86_64-linux/include/", "/targets/sbsa-linux/include/", "/targets/aarch64-linux/include/", "/usr/local/cuda", "/opt/cuda",
+        "/usr/lib/cuda", "/usr/include/", "/cuda_runtime/include/", "/cuda_cccl/include/"}) {
+    if (file.find(part) != std::string::npos) return true;
+  }
+  return false;
+}
 
 std::string thread_name_of(const Warp& any, std::uint32_t block, std::uint32_t warp, std::uint32_t lane) {
   const LaunchConfig& config = launch_of(any).config;

@@ -100,6 +100,8 @@ class FunctionDecoder final : public Decoder {
       case ptx::Operand::Symbol::module_variable: {
         const ptx::Variable& v = module->variables[index];
         const bool dynamic = v.space == ptx::Space::shared && v.is_extern;
+        const auto own = function->shared_places.find(operand.symbol_index);
+        if (own != function->shared_places.end()) return offset + own->second;
         return offset + (dynamic ? function->dynamic_shared_offset : loaded_.address_of(index));
       }
       case ptx::Operand::Symbol::function_variable:
@@ -187,7 +189,7 @@ class FunctionDecoder final : public Decoder {
   }
 
   Ref special(const ptx::Operand& operand, ptx::Type type) {
-    const SpecialPlace place = find_special(operand.name);
+    const SpecialPlace place = find_special(operand.name, lane_bytes(type));
     if (place.offset < 0) unsupported("special register `" + operand.name + "` is not supported");
     if (place.bytes != lane_bytes(type)) unsupported("special register `" + operand.name + "` has another width");
     return {static_cast<std::uint32_t>(place.offset), Ref::specials};

@@ -58,7 +58,8 @@ class Liveness {
 
   template <class F> static void for_set(const Set& set, F f) {
     for (std::size_t w = 0; w < set.size(); ++w) {
-      for (std::uint64_t left = set[w]; left != 0; left &= left - 1) f(static_cast<std::uint32_t>(w * 64) + static_cast<std::uint32_t>(__builtin_ctzll(left)));
+      for (std::uint64_t left = set[w]; left != 0; left &= left - 1)
+        f(static_cast<std::uint32_t>(w * 64) + static_cast<std::uint32_t>(__builtin_ctzll(left)));
     }
   }
   static bool has(const Set& set, std::uint32_t r) { return (set[r / 64] >> (r % 64) & 1) != 0; }

@@ -168,6 +168,8 @@ void add_variables(Decoder& decoder, const std::vector<ptx::Variable>& variables
   for (std::size_t i = 0; i < variables.size(); ++i) {
     const ptx::Variable& variable = variables[i];
     if (variable.space != ptx::Space::shared || variable.bytes == 0) continue;
+    const bool of_module = symbol == ptx::Operand::Symbol::module_variable;  // at this place only if the function's own code names it
+    if (of_module && !decoder.function->shared_places.count(static_cast<std::int32_t>(i))) continue;
     ptx::Operand operand;
     operand.kind = ptx::Operand::Kind::symbol;
     operand.symbol = symbol;

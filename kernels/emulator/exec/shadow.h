@@ -141,10 +141,12 @@ struct LaunchState {
   std::vector<Interval> intervals;  // [i]: of number first_interval + i
   std::uint32_t stamp = 0;          // of the sector table
   Counters counters;
-  std::unordered_set<std::uint64_t> told;           // (kind, location, other location) that need no second text
-  std::vector<Finding> uninitialised;               // held back until the end: at a line that also races, the race is the cause
-  std::unordered_set<std::uint64_t> raced;          // (file, line) of both parties of races
-  std::unordered_map<std::uint64_t, SyncLog> logs;  // by sync_key
+  std::unordered_set<std::uint64_t> told;            // (kind, location, other location) that need no second text
+  std::vector<Finding> uninitialised;                // held back until the end: at a line that also races, the race is the cause
+  std::unordered_set<std::uint64_t> raced;           // (file, line) of both parties of races
+  std::vector<Finding> unsynced;                     // missing-syncwarp, held back: where warps race too, a barrier is what is missing
+  std::unordered_set<std::uint64_t> raced_in_block;  // (file, line) of both parties of races between warps
+  std::unordered_map<std::uint64_t, SyncLog> logs;   // by sync_key
 
   const Interval& interval(std::uint32_t number) const { return intervals[number - first_interval]; }
 };

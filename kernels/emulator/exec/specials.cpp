@@ -70,6 +70,21 @@ SpecialPlace find_special(std::string_view name) {
   return it == places.end() ? SpecialPlace{} : it->second;
 }
 
+SpecialPlace find_special(std::string_view name, int bytes) {
+  const std::pair<std::string_view, std::size_t> narrow[] = {{"%tid.", offsetof(Specials, short_tid)},
+                                                             {"%ntid.", offsetof(Specials, short_ntid)},
+                                                             {"%ctaid.", offsetof(Specials, short_ctaid)},
+                                                             {"%nctaid.", offsetof(Specials, short_nctaid)}};
+  const SpecialPlace wide = find_special(name);
+  if (wide.bytes == bytes) return wide;
+  if (name == "%gridid" && bytes == 4) return {offsetof(Specials, short_gridid), 4};
+  for (const auto& [prefix, offset] : narrow) {
+    if (bytes == 2 && wide.offset >= 0 && name.substr(0, prefix.size()) == prefix)
+      return {static_cast<std::int32_t>(offset + static_cast<std::size_t>(name.back() - 'x') * sizeof(std::uint16_t) * kLanes), 2};
+  }
+  return wide;
+}
+
 void fill_specials(Specials& s, const Launch& launch, const Block& block, const Warp& warp) {
   s = Specials{};
   const auto& [grid, threads, dynamic_shared, cooperative] = launch.config;
@@ -78,6 +93,7 @@ void fill_specials(Specials& s, const Launch& launch, const Block& block, const 
     s.tid[0][l] = thread % threads[0];
     s.tid[1][l] = thread / threads[0] % threads[1];
     s.tid[2][l] = thread / threads[0] / threads[1];
+    for (int i = 0; i < 3; ++i) s.short_tid[i][l] = static_cast<std::uint16_t>(s.tid[i][l]);
     s.laneid[l] = l;
     s.lanemask_eq[l] = Mask{1} << l;
     s.lanemask_lt[l] = s.lanemask_eq[l] - 1;
@@ -88,6 +104,8 @@ void fill_specials(Specials& s, const Launch& launch, const Block& block, const 
   for (int i = 0; i < 3; ++i) {
     fill(s.ntid[i], threads[i]);
     fill(s.nctaid[i], grid[i]);
+    fill(s.short_ntid[i], static_cast<std::uint16_t>(threads[i]));
+    fill(s.short_nctaid[i], static_cast<std::uint16_t>(grid[i]));
     fill(s.nclusterid[i], grid[i]);  // clusters of one block
     fill(s.cluster_nctaid[i], 1u);
   }
@@ -105,11 +123,13 @@ void fill_specials(Specials& s, const Launch& launch, const Block& block, const 
   fill(s.envreg[2], static_cast<std::uint32_t>(launch.grid_workspace));
   fill(s.warp_size, static_cast<std::uint32_t>(kLanes));
   fill(s.gridid, std::uint64_t{1});
+  fill(s.short_gridid, 1u);
 }
 
 void fill_block_specials(Specials& s, const Block& block) {
   for (int i = 0; i < 3; ++i) {
     fill(s.ctaid[i], block.id[i]);
+    fill(s.short_ctaid[i], static_cast<std::uint16_t>(block.id[i]));
     fill(s.clusterid[i], block.id[i]);
   }
   fill(s.smid, block.linear % static_cast<std::uint32_t>(limits().multiprocessors));

@@ -21,6 +21,9 @@ struct alignas(64) Specials {
   Word clock, clock_hi, globaltimer_lo, globaltimer_hi;
   Word envreg[32];
   Word warp_size;  // WARP_SZ
+  std::uint16_t short_tid[3][kLanes], short_ntid[3][kLanes], short_ctaid[3][kLanes],
+      short_nctaid[3][kLanes];  // for mov.u16, as old code has it
+  Word short_gridid;            // for mov.u32
   Long gridid, clock64, globaltimer, current_graph_exec;
   Mask is_explicit_cluster;  // a predicate
 };
@@ -32,5 +35,8 @@ struct SpecialPlace {
   int bytes = 4;
 };
 SpecialPlace find_special(std::string_view name);
+/// The same for an instruction that reads `bytes` of a lane: PTX's first versions had 16-bit thread and block numbers and a 32-bit %gridid,
+/// which ptxas still accepts.
+SpecialPlace find_special(std::string_view name, int bytes);
 
 }  // namespace gradus::emulator

@@ -1,6 +1,7 @@
 // Where shared variables lie. ptxas gives a kernel only what the kernel uses; so does this, as far as one address per variable allows:
-//   [0, module.shared_bytes)  variables of module scope and of device functions, which several kernels may reach, at one place for all;
-//   then the kernel's own. A kernel that reaches none of the common ones starts at 0.
+//   [0, module.shared_bytes)  variables that device functions name: several kernels may reach them, at one place for all;
+//   then the kernel's own, among them those of module scope that only kernels name (a function that was inlined leaves its variables
+//   there). A kernel that reaches none of the common ones starts at 0.
 // Extern (dynamic) shared memory begins after a kernel's static part. If a device function uses it, it has to begin at the same place
 // in every kernel that reaches such a function: after the largest static part of them.
 #include <algorithm>
@@ -22,8 +23,13 @@ class SharedLayout {
   explicit SharedLayout(Module& module) : module_(module) {}
   void run() {
     std::uint64_t common = 0;
-    for (Variable& v : module_.variables) {
-      if (v.space == Space::shared && !v.is_extern) place(v, common, module_.shared_align);
+    for (const auto& f : module_.functions) {
+      if (f->is_entry) continue;
+      for (const std::int32_t index : named_by(*f)) below_functions_.insert(index);
+    }
+    for (std::size_t i = 0; i < module_.variables.size(); ++i) {
+      Variable& v = module_.variables[i];
+      if (is_static(v) && below_functions_.count(static_cast<std::int32_t>(i))) place(v, common, module_.shared_align);
       if (v.space == Space::shared && v.is_extern) dynamic_align_ = std::max(dynamic_align_, v.align);
     }
     for (auto& f : module_.functions) {
@@ -42,6 +48,18 @@ class SharedLayout {
     bytes = v.offset + v.bytes;
     align = std::max(align, v.align);
   }
+  static bool is_static(const Variable& v) { return v.space == Space::shared && !v.is_extern; }
+  static void name_variables(const Operand& o, std::set<std::int32_t>& named) {
+    for (const Operand& e : o.elements) name_variables(e, named);
+    if (o.symbol == Operand::Symbol::module_variable) named.insert(o.symbol_index);
+  }
+  /// The module's variables that a function's own code names.
+  static std::set<std::int32_t> named_by(const Function& f) {
+    std::set<std::int32_t> named;
+    for (const Instruction& i : f.body)
+      for (const Operand& o : i.operands) name_variables(o, named);
+    return named;
+  }
   static void place_own(Function& f, std::uint64_t& bytes, std::uint32_t& align) {
     for (Variable& v : f.variables) {
       if (v.space == Space::shared) place(v, bytes, align);
@@ -52,6 +70,13 @@ class SharedLayout {
     std::uint64_t bytes = use.common ? module_.shared_bytes : 0;
     f.shared_align = use.common ? module_.shared_align : 1;
     place_own(f, bytes, f.shared_align);
+    for (const std::int32_t index : named_by(f)) {
+      const Variable& v = module_.variables[static_cast<std::size_t>(index)];
+      if (!is_static(v) || below_functions_.count(index)) continue;
+      f.shared_places[index] = align_up(bytes, v.align);
+      bytes = f.shared_places[index] + v.bytes;
+      f.shared_align = std::max(f.shared_align, v.align);
+    }
     f.shared_bytes = bytes;
     f.dynamic_shared_offset = bytes;
     if (!use.dynamic) return;
@@ -97,13 +122,14 @@ class SharedLayout {
       use.common = use.common || (!f.is_entry && f.variables[index].space == Space::shared);
     } else if (o.symbol == Operand::Symbol::module_variable && module_.variables[index].space == Space::shared) {
       const bool is_extern = module_.variables[index].is_extern;
-      use.common = use.common || !is_extern;
+      use.common = use.common || (!is_extern && below_functions_.count(o.symbol_index) != 0);
       use.dynamic = use.dynamic || is_extern;
       use.dynamic_below = use.dynamic_below || (is_extern && !f.is_entry);
     }
   }
 
   Module& module_;
+  std::set<std::int32_t> below_functions_;  // module variables that device functions name
   std::uint32_t dynamic_align_ = 1;
   std::uint64_t common_dynamic_ = 0;
   std::vector<Function*> below_;

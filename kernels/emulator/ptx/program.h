@@ -142,8 +142,9 @@ struct Function {
   std::vector<Register> registers;
   std::vector<Variable> variables;  // .local, .shared (static, `demoted`), .param of call sequences; names made unique by scope
   std::uint64_t local_bytes = 0, call_parameter_bytes = 0;
-  std::uint64_t shared_bytes = 0;           // of an entry: all static shared memory that it and its callees use
-  std::uint64_t dynamic_shared_offset = 0;  // where extern shared memory begins, >= shared_bytes (see layout.cpp)
+  std::uint64_t shared_bytes = 0;                       // of an entry: all static shared memory that it and its callees use
+  std::map<std::int32_t, std::uint64_t> shared_places;  // of an entry: where it keeps the module's shared variables that only entries name
+  std::uint64_t dynamic_shared_offset = 0;              // where extern shared memory begins, >= shared_bytes (see layout.cpp)
   std::uint32_t shared_align = 1, local_align = 1;
   std::vector<Instruction> body;
   std::map<std::string, std::uint32_t> labels;            // name -> pc

@@ -17,6 +17,7 @@
 #include <gradus/kernels/emulator/runtime/api.h>
 #include <gradus/kernels/emulator/runtime/exit_report.h>
 #include <gradus/kernels/emulator/runtime/host_access.h>
+#include <gradus/kernels/emulator/runtime/ptx_source.h>
 
 namespace gradus::emulator::runtime {
 namespace {
@@ -51,7 +52,7 @@ const ptx::PtxImage* choose(const std::vector<ptx::PtxImage>& images) {
 }
 
 int failed(FatBinary& binary, int error, const std::string& text) {
-  std::fprintf(stderr, "gradus emulator: error: %s\n", text.c_str());
+  std::fprintf(stderr, "%s\n", text.c_str());
   DeviceState::instance().module_failed = true;
   return binary.error = error;
 }
@@ -87,22 +88,24 @@ std::vector<std::unique_ptr<FatBinary>>& fat_binaries() {
 int load_module(FatBinary& binary) {
   if (binary.tried) return binary.error;
   binary.tried = true;
+  std::string_view text;
   try {
     const auto images = ptx::images_of(binary.wrapper);
     const ptx::PtxImage* image = choose(images);
     if (image == nullptr) {
-      return failed(
-          binary, cudaErrorNoKernelImageForDevice,
-          images.empty()
-              ? "the program holds no PTX: compile with -gencode arch=compute_80,code=compute_80"
-              : "the program's PTX is for a newer device than the emulator knows (sm_90): add -gencode arch=compute_80,code=compute_80");
+      return failed(binary, cudaErrorNoKernelImageForDevice,
+                    images.empty()
+                        ? "gradus emulator: error: the program holds no PTX: compile with -gencode arch=compute_80,code=compute_80"
+                        : "gradus emulator: error: the program's PTX is for a newer device than the emulator knows (sm_90): add -gencode "
+                          "arch=compute_80,code=compute_80");
     }
-    binary.module = load(image->text);
+    text = image->text;
+    binary.module = load(text);
     fill_managed_pointers(binary);
     return 0;
-  } catch (const ptx::ParseError& e) { return failed(binary, cudaErrorInvalidPtx, e.what()); } catch (const Unsupported& e) {
-    return failed(binary, cudaErrorInvalidPtx, e.what());
-  }
+  } catch (const ptx::ParseError& e) {
+    return failed(binary, cudaErrorInvalidPtx, with_source(text, e.what()));
+  } catch (const Unsupported& e) { return failed(binary, cudaErrorInvalidPtx, with_source(text, e.what())); }
 }
 
 void unload_modules() {

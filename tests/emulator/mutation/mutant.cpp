@@ -15,9 +15,7 @@ bool starts_with(const Instruction& i, const char* mnemonic, const char* modifie
   return i.mnemonic == mnemonic && !i.modifiers.empty() && i.modifiers[0].rfind(modifier, 0) == 0;
 }
 
-bool is_barrier(const Instruction& i) {
-  return (i.mnemonic == "bar" || i.mnemonic == "barrier") && i.has("sync");
-}
+bool is_barrier(const Instruction& i) { return (i.mnemonic == "bar" || i.mnemonic == "barrier") && i.has("sync"); }
 bool is_fence(const Instruction& i) {
   return i.mnemonic == "membar" || i.mnemonic == "fence" || (i.mnemonic == "cp" && (i.has("wait_all") || i.has("wait_group")));
 }
@@ -37,6 +35,29 @@ bool compares_sizes(const Instruction& i) {
   return whole && !neighbour(i.modifiers[0]).empty();
 }
 
+bool same(const Operand& a, const Operand& b) {
+  return a.kind == b.kind && a.index == b.index && a.bits == b.bits && (a.kind == Operand::Kind::reg || a.kind == Operand::Kind::immediate);
+}
+
+/// A minimum or maximum, `setp.lt p, a, b; selp d, a, b, p`: of equals it takes either, and no mutant differs.
+bool is_extremum(const Function& f, std::size_t pc) {
+  const Instruction& setp = f.body[pc];
+  if (setp.operands.size() != 3 || setp.operands[0].kind != Operand::Kind::reg) return false;
+  std::size_t uses = 0, harmless = 0;
+  for (const Instruction& i : f.body) {
+    if (&i == &setp) continue;
+    bool used = i.guard == setp.operands[0].index;
+    for (const Operand& o : i.operands) used |= same(o, setp.operands[0]);
+    uses += used;
+    if (!used || i.mnemonic != "selp") continue;
+    const auto is_pair = [&](std::size_t a, std::size_t b) {
+      return same(i.operands[1], setp.operands[a]) && same(i.operands[2], setp.operands[b]);
+    };
+    harmless += is_pair(1, 2) || is_pair(2, 1);
+  }
+  return uses > 0 && uses == harmless;
+}
+
 /// The last instruction before pc that writes the register.
 const Instruction* definition(const Function& f, std::size_t pc, std::int32_t reg) {
   while (pc-- > 0) {
@@ -47,7 +68,8 @@ const Instruction* definition(const Function& f, std::size_t pc, std::int32_t re
 }
 
 bool is_access(const Instruction& i) {
-  const bool memory = i.mnemonic == "ld" || i.mnemonic == "st" || i.mnemonic == "atom" || i.mnemonic == "red" || starts_with(i, "cp", "async");
+  const bool memory =
+      i.mnemonic == "ld" || i.mnemonic == "st" || i.mnemonic == "atom" || i.mnemonic == "red" || starts_with(i, "cp", "async");
   return memory && !i.has("param") && !i.has("const") && !i.has("local") && !is_fence(i);
 }
 
@@ -106,7 +128,7 @@ void add_mutants(const Function& f, std::size_t function, std::size_t pc, std::v
   const auto add = [&](Kind kind, std::size_t operand = 0) { all.push_back({kind, function, pc, operand}); };
   if (is_barrier(i)) add(Kind::barrier);
   if (is_fence(i)) add(Kind::fence);
-  if (compares_sizes(i)) add(Kind::bound);
+  if (compares_sizes(i) && !is_extremum(f, pc)) add(Kind::bound);
   if (is_check(f, pc)) add(Kind::check);
   if (const auto mask = mask_operand(i)) add(Kind::mask, *mask);
   if (i.mnemonic == "shfl") add(Kind::mask, 2);

@@ -75,12 +75,15 @@ std::vector<Source> sources_of(const std::string& family) {
   for (const auto& binary : emulator::runtime::fat_binaries()) {
     const auto images = emulator::ptx::images_of(binary->wrapper);
     if (images.empty()) continue;
-    // The first .file directive that names a .cu: what was compiled.
+    // What was compiled: the .file directive that names a .cu, or the first one where every line is a header's.
     const std::string_view text = images[0].text;
     std::string name;
-    for (std::size_t at = text.find("\n\t.file"); at != std::string_view::npos && name.empty(); at = text.find("\n\t.file", at + 1)) {
-      const std::string_view line = text.substr(at, text.find('\n', at + 1) - at);
-      if (const auto dot = line.find(".cu\""); dot != std::string_view::npos) name = line.substr(0, dot + 3);
+    for (std::size_t at = text.find(".file\t"); at != std::string_view::npos; at = text.find(".file\t", at + 1)) {
+      std::string_view line = text.substr(at, text.find('\n', at) - at);
+      line = line.substr(line.find('"') + 1);
+      const std::string file(line.substr(0, line.find('"')));
+      if (const bool is_source = file.ends_with(".cu"); is_source || name.empty()) name = file;
+      if (name.ends_with(".cu")) break;
     }
     if (name.empty() || family_of(name) != family) continue;
     sources.push_back({binary.get(), emulator::ptx::parse(text), name.substr(name.rfind('/') + 1)});
@@ -142,6 +145,7 @@ bool measure(Case& test) {
   close(mkstemp(file));
   const auto begin = std::chrono::steady_clock::now();
   const pid_t child = start(600, [&] {
+    emulator::options().count = true;
     const int result = run_case(test);
     std::ofstream out(file);
     for (const auto& [kernel, counters] : emulator::counters_by_kernel()) out << kernel << '\n';
@@ -277,11 +281,15 @@ class Family {
       ++cell.mutants;
       cell.noticed += job.noticed();
       const auto& function = *job.source->module.functions[job.mutant.function];
-      const bool crashed = WIFSIGNALED(job.status) && WTERMSIG(job.status) != SIGALRM;
+      // SIGABRT: a check failed inside a destructor.
+      const bool crashed = WIFSIGNALED(job.status) && WTERMSIG(job.status) != SIGALRM && WTERMSIG(job.status) != SIGABRT;
       if (job.noticed() && !crashed && !(WIFEXITED(job.status) && WEXITSTATUS(job.status) == kNotLoaded)) continue;
-      const char* what = !job.noticed() ? (job.executed ? "survives" : "survives, never executed") : crashed ? "crashes the emulator" : "does not load";
+      const char* what = !job.noticed() ? (job.executed ? "survives" : "survives, never executed")
+                         : crashed      ? "crashes the emulator"
+                                        : "does not load";
       std::printf("  %s %s %s operand %zu: %s; `%s` in %s\n", place_of(job.source->module, job.mutant).c_str(), job.source->name.c_str(),
-                  name_of(job.mutant.kind), job.mutant.operand, what, function.body[job.mutant.pc].text.c_str(), demangled(function.name).c_str());
+                  name_of(job.mutant.kind), job.mutant.operand, what, function.body[job.mutant.pc].text.c_str(),
+                  demangled(function.name).c_str());
     }
     std::fflush(stdout);
     return cells;
