@@ -16,7 +16,7 @@ struct DigitsSetting {
 
   void visit(FieldVisitor& v);
   /// Sizes of a quick run.
-  void make_quick() { epochs = 1, test_points = 50, eval_steps = 10, eval_restarts = 1; }
+  void make_quick() { epochs = 3, test_points = 50, eval_steps = 10, eval_restarts = 1; }
   /// PGD with steps of eps / 10.
   PgdConfig evaluation() const;
 };
