@@ -14,6 +14,10 @@ foreach(floor kernels engine nn algorithms)
 endforeach()
 
 install(EXPORT gradusTargets NAMESPACE gradus:: DESTINATION ${package_dir} COMPONENT library)
+set(GRADUS_PACKAGE_DEPENDENCIES "")
+if(GRADUS_CUDA)
+  set(GRADUS_PACKAGE_DEPENDENCIES "find_dependency(CUDAToolkit)")
+endif()
 configure_package_config_file(cmake/gradusConfig.cmake.in ${PROJECT_BINARY_DIR}/gradusConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/gradusConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/gradusConfig.cmake ${PROJECT_BINARY_DIR}/gradusConfigVersion.cmake DESTINATION ${package_dir}

@@ -1,5 +1,6 @@
 // cuBLAS and cuDNN behind their interfaces, against the hand-written kernels; and under the emulator their stand-ins' checks of arguments.
 #include <string>
+#include <tuple>
 
 #include <gradus/kernels/convolution.h>
 #include <gradus/kernels/cuda/vendor.h>
