@@ -2,6 +2,7 @@
 
 #include <gradus/engine/record.h>
 #include <gradus/kernels/optimizer.h>
+#include <gradus/nn/device_runs.h>
 
 namespace gradus::inline v0::detail {
 
@@ -18,11 +19,11 @@ void ema_update(const TensorList& teacher, const TensorList& student, double dec
   Vec<EmaItem> items;
   for (std::size_t i = 0; i < teacher.size(); ++i)  // what passed once passes again
     items.push_back({begin_write("ema_update", teacher[i]), student[i].array()});
-  for (std::size_t first = 0, last; first < items.size(); first = last) {
-    last = first + 1;
-    while (last < items.size() && teacher[last].device() == teacher[first].device()) ++last;
-    GRADUS_RUN(teacher[first].device(), ema_many, items.data() + first, static_cast<int>(last - first), decay);
-  }
+  for_each_device_run(
+      items.size(), [&](std::size_t i) { return teacher[i].device(); },
+      [&](Device device, std::size_t first, std::size_t count) {
+        GRADUS_RUN(device, ema_many, items.data() + first, static_cast<int>(count), decay);
+      });
 }
 
 }  // namespace gradus::inline v0::detail

@@ -6,6 +6,7 @@
 #include <gradus/engine/record.h>
 #include <gradus/kernels/elementwise.h>
 #include <gradus/kernels/optimizer.h>
+#include <gradus/nn/device_runs.h>
 
 namespace gradus::inline v0 {
 namespace {
@@ -108,11 +109,11 @@ void Optimizer::step(const Gradients& gradients) {
   const double rate = learning_rate();
   updates_.clear();
   for (const Pending& p : pending_) updates_.push_back({p.parameter, p.gradient, &states_[p.index], rate});
-  for (std::size_t first = 0, last; first < updates_.size(); first = last) {
-    last = first + 1;
-    while (last < updates_.size() && updates_[last].parameter->device() == updates_[first].parameter->device()) ++last;
-    apply({updates_.data() + first, last - first});
-  }
+  detail::for_each_device_run(
+      updates_.size(), [&](std::size_t i) { return updates_[i].parameter->device(); },
+      [&](Device, std::size_t first, std::size_t count) {
+        apply({updates_.data() + first, count});
+      });
   for (const Update& u : updates_) ++u.state->steps;
   ++steps_;
 }

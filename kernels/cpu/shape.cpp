@@ -1,5 +1,6 @@
 // Moving elements. Memory-bound, so not compiled per instruction set: rows go through memcpy and transpositions through blocks of whole
 // cache lines.
+#include <gradus/kernels/copy_walk.h>
 #include <gradus/kernels/shape.h>
 
 #include <algorithm>
@@ -13,33 +14,10 @@ namespace {
 
 constexpr std::int64_t kTaskBytes = 1 << 17;  // what a thread takes at a time: about 10 us
 
-/// The strided side of a copy: extents in the order of the contiguous side, and strides, in elements. Axes that can be one are merged.
-struct Walk {
-  int rank = 0;
-  std::int64_t extent[Shape::kMaxRank] = {}, stride[Shape::kMaxRank] = {};
-  std::int64_t offset = 0;  // of the first element
-
-  void push(std::int64_t n, std::int64_t step) {
-    if (n == 1) return;
-    if (rank && stride[rank - 1] == n * step) {
-      extent[rank - 1] *= n;
-      stride[rank - 1] = step;
-    } else {
-      extent[rank] = n;
-      stride[rank++] = step;
-    }
-  }
-  std::int64_t elements() const {
-    std::int64_t n = 1;
-    for (int i = 0; i < rank; ++i) n *= extent[i];
-    return n;
-  }
-};
-
 /// A position of a walk that moves on in row-major order.
 class Cursor {
  public:
-  Cursor(const Walk& walk, std::int64_t position) : walk_(walk), offset_(walk.offset) {
+  Cursor(const CopyWalk& walk, std::int64_t position) : walk_(walk), offset_(walk.offset) {
     for (int a = walk.rank - 1; a >= 0; --a) {
       index_[a] = position % walk.extent[a];
       position /= walk.extent[a];
@@ -57,14 +35,14 @@ class Cursor {
   }
 
  private:
-  const Walk& walk_;
+  const CopyWalk& walk_;
   std::int64_t index_[Shape::kMaxRank] = {}, offset_;
 };
 
 /// f(offset in the contiguous side, offset in the strided side, elements) over pieces of the innermost axis.
-template <class F> void for_each_piece(const Walk& walk, std::int64_t size, const F& f) {
+template <class F> void for_each_piece(const CopyWalk& walk, std::int64_t size, const F& f) {
   if (walk.rank == 0) return f(0, walk.offset, 1);
-  Walk outer = walk;
+  CopyWalk outer = walk;
   --outer.rank;
   const std::int64_t inner = walk.extent[outer.rank], step = walk.stride[outer.rank], rows = outer.elements(), most = kTaskBytes / size;
   if (rows == 1) {
@@ -89,7 +67,7 @@ template <int kSize> void repeat(Word<kSize>* y, Word<kSize> value, std::int64_t
   for (std::int64_t i = 0; i < n; ++i) y[i] = value;
 }
 
-template <int kSize> void copy_rows(Word<kSize>* y, const Word<kSize>* x, const Walk& walk) {
+template <int kSize> void copy_rows(Word<kSize>* y, const Word<kSize>* x, const CopyWalk& walk) {
   const std::int64_t step = walk.rank ? walk.stride[walk.rank - 1] : 1;
   for_each_piece(walk, kSize, [&](std::int64_t to, std::int64_t from, std::int64_t n) {
     if (step == 1) std::memcpy(y + to, x + from, static_cast<std::size_t>(n) * kSize);
@@ -166,10 +144,10 @@ template <int kSize> void transpose_block(Word<kSize>* y, const Word<kSize>* x, 
 }
 
 /// The walk's innermost axis crosses x, its axis `along` runs along x: planes of 2-D transpositions.
-template <int kSize> void copy_planes(Word<kSize>* y, const Word<kSize>* x, const Walk& walk, int along) {
+template <int kSize> void copy_planes(Word<kSize>* y, const Word<kSize>* x, const CopyWalk& walk, int along) {
   const std::int64_t rows = walk.extent[along], columns = walk.extent[walk.rank - 1];
   Steps step = {0, walk.stride[walk.rank - 1]};
-  Walk from, to;  // the other axes in x, and in y, whose strides are those of its extents
+  CopyWalk from, to;  // the other axes in x, and in y, whose strides are those of its extents
   from.offset = walk.offset;
   std::int64_t elements = walk.elements();
   for (int a = 0; a < walk.rank - 1; ++a) {
@@ -197,14 +175,14 @@ template <int kSize> void copy_planes(Word<kSize>* y, const Word<kSize>* x, cons
 }
 
 /// The axis that runs along x if the innermost one does not, else -1.
-int transposed_axis(const Walk& walk) {
+int transposed_axis(const CopyWalk& walk) {
   if (walk.rank < 2 || walk.stride[walk.rank - 1] == 1 || walk.stride[walk.rank - 1] == 0) return -1;
   for (int a = walk.rank - 2; a >= 0; --a)
     if (walk.stride[a] == 1) return a;
   return -1;
 }
 
-template <int kSize> void copy_walk(void* y, const void* x, const Walk& walk) {
+template <int kSize> void copy_walk(void* y, const void* x, const CopyWalk& walk) {
   auto* const to = static_cast<Word<kSize>*>(y);
   const auto* const from = static_cast<const Word<kSize>*>(x);
   const int along = transposed_axis(walk);
@@ -213,7 +191,7 @@ template <int kSize> void copy_walk(void* y, const void* x, const Walk& walk) {
 }
 
 /// y (contiguous) = x along the walk.
-void copy_walk(Array y, ConstArray x, const Walk& walk) {
+void copy_walk(Array y, ConstArray x, const CopyWalk& walk) {
   if (y.elements() == 0) return;
   switch (size_of(y.dtype)) {
     case 1: return copy_walk<1>(y.data, x.data, walk);
@@ -236,9 +214,9 @@ struct Strides {
 };
 
 /// The window of `array` with the extents of `window`.
-Walk window_walk(const Shape& array, const Shape& window, const std::int64_t* starts, const std::int64_t* steps) {
+CopyWalk window_walk(const Shape& array, const Shape& window, const std::int64_t* starts, const std::int64_t* steps) {
   const Strides strides(array);
-  Walk walk;
+  CopyWalk walk;
   for (int a = 0; a < window.rank(); ++a) {
     GRADUS_ASSERT(steps[a] > 0 && starts[a] >= 0 && (window[a] == 0 || starts[a] + (window[a] - 1) * steps[a] < array[a]));
     walk.offset += starts[a] * strides.of[a];
@@ -251,7 +229,7 @@ Walk window_walk(const Shape& array, const Shape& window, const std::int64_t* st
 
 void permute(Array y, ConstArray x, const int* permutation) {
   const Strides strides(*x.shape);
-  Walk walk;
+  CopyWalk walk;
   for (int a = 0; a < y.shape->rank(); ++a) walk.push((*y.shape)[a], strides.of[permutation[a]]);
   copy_walk(y, x, walk);
 }
@@ -262,7 +240,7 @@ void slice(Array y, ConstArray x, const std::int64_t* starts, const std::int64_t
 
 void flip(Array y, ConstArray x, unsigned axes) {
   const Strides strides(*x.shape);
-  Walk walk;
+  CopyWalk walk;
   for (int a = 0; a < x.shape->rank(); ++a) {
     const std::int64_t n = (*x.shape)[a];
     const bool reversed = axes >> a & 1u;
@@ -275,7 +253,7 @@ void flip(Array y, ConstArray x, unsigned axes) {
 void broadcast_to(Array y, ConstArray x) {
   const Strides strides(*x.shape);
   const int missing = y.shape->rank() - x.shape->rank();
-  Walk walk;
+  CopyWalk walk;
   for (int a = 0; a < y.shape->rank(); ++a)
     walk.push((*y.shape)[a], a < missing || (*x.shape)[a - missing] == 1 ? 0 : strides.of[a - missing]);
   copy_walk(y, x, walk);
@@ -285,7 +263,7 @@ void broadcast_to(Array y, ConstArray x) {
 
 void slice_add(Array y, ConstArray x, const std::int64_t* starts, const std::int64_t* steps) {
   if (x.elements() == 0) return;
-  const Walk walk = window_walk(*y.shape, *x.shape, starts, steps);
+  const CopyWalk walk = window_walk(*y.shape, *x.shape, starts, steps);
   const std::int64_t step = walk.rank ? walk.stride[walk.rank - 1] : 1;
   with_floating(y.dtype, [&](auto zero) {
     using T = decltype(zero);

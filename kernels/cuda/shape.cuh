@@ -1,6 +1,7 @@
 // Copies between a contiguous array and a strided walk over another one, in words: elements, or runs of them of up to 16 bytes.
 #pragma once
 
+#include <gradus/kernels/copy_walk.h>
 #include <gradus/kernels/cuda/elementwise_divider.cuh>
 #include <gradus/kernels/cuda/launch.cuh>
 
@@ -27,31 +28,6 @@ template <class F> void with_word(int bytes, const F& f) {
     default: return f(WordOf<16>::Type());
   }
 }
-
-/// The strided side of a copy: extents in the order of the contiguous side, outermost first, and strides, in elements. Axes that can be
-/// one are merged.
-struct CopyWalk {
-  int rank = 0;
-  std::int64_t extent[Shape::kMaxRank] = {}, stride[Shape::kMaxRank] = {};
-  std::int64_t offset = 0;  // of the first element
-
-  void push(std::int64_t n, std::int64_t step) {
-    if (n == 1) return;
-    if (rank > 0 && stride[rank - 1] == n * step) {
-      extent[rank - 1] *= n;
-      stride[rank - 1] = step;
-    } else {
-      extent[rank] = n;
-      stride[rank++] = step;
-    }
-  }
-  std::int64_t elements() const {
-    std::int64_t n = 1;
-    for (int a = 0; a < rank; ++a) n *= extent[a];
-    return n;
-  }
-  bool contiguous() const { return rank == 0 || (rank == 1 && stride[0] == 1); }
-};
 
 /// The largest word, in bytes, of which everything here is a multiple.
 class CommonWord {

@@ -184,25 +184,6 @@ void add_mask(Sample& s, unsigned seed) {
     }
 }
 
-template <class T> double largest(const std::vector<T>& x) {
-  double top = 0;
-  for (const T& v : x) top = std::max(top, std::abs(double(v)));
-  return top;
-}
-
-/// max |a - b| / max |b|
-template <class T> double error(const std::vector<T>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (double(a[i]) == b[i]) continue;  // infinities too
-    const double e = std::abs(double(a[i]) - b[i]);
-    worst = std::isnan(e) ? kInf : std::max(worst, e);
-  }
-  return worst == 0 ? 0 : worst / std::max(largest(b), 1e-30);
-}
-double error(double a, double b) { return std::abs(a - b) / std::max(std::abs(b), 1e-30); }
-
 template <class T> constexpr double kTolerance = sizeof(T) == 4 ? 3e-5 : 1e-12;
 
 template <class T> void check_first_order(const Run<T>& r, double tolerance) {

@@ -1,15 +1,13 @@
 // Matrix products against the definition of their bits (matmul.h), written as three loops.
 #include <string>
 
-#include <gradus/kernels/matmul.h>
+#include <gradus/tests/kernels/gemm_cases.h>
 #include <gradus/tests/kernels/kernel_support.h>
 
 using namespace gradus;
 using namespace gradus::testing;
 
 namespace {
-
-using Index = std::int64_t;
 
 /// Whether the instruction set in use rounds a multiply-add once: told by (1 + e)(1 - e) - 1 = -e^2, which two roundings lose.
 template <class T> bool fuses() {
@@ -80,23 +78,6 @@ template <class T> struct Problem {
     return y;
   }
 };
-
-std::string text(const Gemm& g) {
-  return std::to_string(g.batch) + " x [" + std::to_string(g.m) + ", " + std::to_string(g.n) + ", " + std::to_string(g.k) + "]" +
-         (g.transpose_a ? " ta" : "") + (g.transpose_b ? " tb" : "") + (g.accumulate ? " accumulate" : "");
-}
-
-/// The product of that shape with rows `slack` longer than they need to be.
-Gemm shape(Index m, Index n, Index k, bool ta, bool tb, Index slack = 0) {
-  return {.m = m,
-          .n = n,
-          .k = k,
-          .transpose_a = ta,
-          .transpose_b = tb,
-          .lda = (ta ? m : k) + slack,
-          .ldb = (tb ? k : n) + slack,
-          .ldc = n + slack};
-}
 
 template <class T> void check(const Gemm& g, bool bias = false) {
   constexpr std::uint32_t kSeed = 11;

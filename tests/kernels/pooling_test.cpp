@@ -1,26 +1,13 @@
 // Pooling against windows walked pixel by pixel.
 #include <string>
 
-#include <gradus/kernels/pooling.h>
 #include <gradus/tests/kernels/kernel_support.h>
+#include <gradus/tests/kernels/pooling_cases.h>
 
 using namespace gradus;
 using namespace gradus::testing;
 
 namespace {
-
-using Index = std::int64_t;
-
-Pool2d pool(Index n, Index c, Index h, Index w, Index kh, Index kw, Index sh, Index sw, Index ph, Index pw) {
-  return {n, c, h, w, kh, kw, sh, sw, ph, pw, (h + 2 * ph - kh) / sh + 1, (w + 2 * pw - kw) / sw + 1};
-}
-std::string text(const Pool2d& p) {
-  std::string s;
-  for (const Index i : {p.n, p.c, p.h, p.w, p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.pad_h, p.pad_w}) s += std::to_string(i) + " ";
-  return s;
-}
-Shape input_shape(const Pool2d& p) { return {p.n, p.c, p.h, p.w}; }
-Shape output_shape(const Pool2d& p) { return {p.n, p.c, p.out_h, p.out_w}; }
 
 /// Every geometry that takes a path of its own: 2x2 in whole, overlapping and short vectors; taps with stride 1, 2, 3; windows wider than
 /// the row of outputs; padding; one pixel; nothing.

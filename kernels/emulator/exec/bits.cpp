@@ -8,12 +8,6 @@ namespace {
 
 using ptx::Instruction;
 using ptx::Type;
-using U16 = std::uint16_t;
-using S16 = std::int16_t;
-using U32 = std::uint32_t;
-using S32 = std::int32_t;
-using U64 = std::uint64_t;
-using S64 = std::int64_t;
 template <class T> inline constexpr U32 kBits = static_cast<U32>(8 * sizeof(T));
 
 struct And {

@@ -82,10 +82,6 @@ template <class Whole, class Part> Flow run_unpack(Warp& warp, const Decoded& d,
 template <bool pack, class Whole, class Part> constexpr Handler packing = pack ? run_pack<Whole, Part> : run_unpack<Whole, Part>;
 
 template <bool pack> Handler packing_of(int whole, int part) {
-  using U8 = std::uint8_t;
-  using U16 = std::uint16_t;
-  using U32 = std::uint32_t;
-  using U64 = std::uint64_t;
   if (whole == 16) return part == 8 ? packing<pack, B128, U64> : part == 4 ? packing<pack, B128, U32> : nullptr;
   if (whole == 8)
     return part == 4 ? packing<pack, U64, U32> : part == 2 ? packing<pack, U64, U16> : part == 1 ? packing<pack, U64, U8> : nullptr;

@@ -9,14 +9,6 @@ namespace {
 
 using ptx::Instruction;
 using ptx::Type;
-using U8 = std::uint8_t;
-using S8 = std::int8_t;
-using U16 = std::uint16_t;
-using S16 = std::int16_t;
-using U32 = std::uint32_t;
-using S32 = std::int32_t;
-using U64 = std::uint64_t;
-using S64 = std::int64_t;
 
 bool is_signed(Type t) { return t == Type::s8 || t == Type::s16 || t == Type::s32 || t == Type::s64; }
 bool is_integer(Type t) { return is_signed(t) || t == Type::u8 || t == Type::u16 || t == Type::u32 || t == Type::u64; }

@@ -9,10 +9,6 @@ namespace {
 
 using ptx::Instruction;
 using ptx::Type;
-using U8 = std::uint8_t;
-using U16 = std::uint16_t;
-using U32 = std::uint32_t;
-using U64 = std::uint64_t;
 
 template <class T> T round_from(long double v, Round round) {
   T r = static_cast<T>(v);
@@ -164,7 +160,6 @@ template <class T> struct PackSat8 {
 };
 
 void select_pack(Decoder& decoder, const Instruction& i, Decoded& out) {
-  using S32 = std::int32_t;
   const bool three = i.operands.size() == 4;
   const Type t = i.type(three ? 2 : 1);
   out.instruction_class = kInteger;

@@ -20,6 +20,15 @@
 namespace gradus::emulator {
 namespace {  // internal on purpose: a family may be compiled more than once, for several instruction sets
 
+using U8 = std::uint8_t;
+using S8 = std::int8_t;
+using U16 = std::uint16_t;
+using S16 = std::int16_t;
+using U32 = std::uint32_t;
+using S32 = std::int32_t;
+using U64 = std::uint64_t;
+using S64 = std::int64_t;
+
 constexpr std::array<Mask, kLanes> lane_bits() {
   std::array<Mask, kLanes> bits{};
   for (int l = 0; l < kLanes; ++l) bits[static_cast<std::size_t>(l)] = Mask{1} << l;

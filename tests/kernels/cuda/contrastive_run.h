@@ -199,24 +199,6 @@ template <class T> Outcome<T> run(const Sample& s, int offset = 0) { return OnGp
 
 // ---- what they should give ------------------------------------------------------------------------------------------------------------
 
-template <class T> double largest(const std::vector<T>& x) {
-  double top = 0;
-  for (const T& v : x) top = std::max(top, std::abs(double(v)));
-  return top;
-}
-
-/// max |a - b| / max |b|
-template <class T> double error(const std::vector<T>& a, const std::vector<double>& b) {
-  REQUIRE(a.size() == b.size());
-  double worst = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (double(a[i]) == b[i]) continue;  // infinities too
-    const double e = std::abs(double(a[i]) - b[i]);
-    worst = std::isnan(e) ? kInf : std::max(worst, e);
-  }
-  return worst == 0 ? 0 : worst / std::max(largest(b), 1e-30);
-}
-
 /// The operands as a kernel for T sees them.
 template <class T> Sample rounded(Sample s) {
   const auto round = [](std::vector<double>& x) {

@@ -7,6 +7,7 @@
 #include <gradus/kernels/cuda/gemm.h>
 #include <gradus/kernels/cuda/vendor.h>
 #include <gradus/tests/kernels/cuda/support.h>
+#include <gradus/tests/kernels/gemm_cases.h>
 #if defined(GRADUS_CUDA_EMULATED)
 #include <gradus/kernels/emulator/count/counters.h>
 #include <gradus/kernels/emulator/exec/machine.h>
@@ -16,8 +17,6 @@ using namespace gradus;
 using namespace gradus::testing;
 
 namespace {
-
-using Index = std::int64_t;
 
 Index last(Index batch, Index stride, Index rows, Index ld, Index columns) {
   return rows > 0 && columns > 0 && batch > 0 ? (batch - 1) * stride + (rows - 1) * ld + columns : 0;
@@ -75,22 +74,6 @@ template <class T> struct Problem {
     return dc.values();
   }
 };
-
-std::string text(const Gemm& g) {
-  return std::to_string(g.batch) + " x [" + std::to_string(g.m) + ", " + std::to_string(g.n) + ", " + std::to_string(g.k) + "]" +
-         (g.transpose_a ? " ta" : "") + (g.transpose_b ? " tb" : "") + (g.accumulate ? " accumulate" : "");
-}
-
-Gemm shape(Index m, Index n, Index k, bool ta, bool tb, Index slack = 0) {
-  return {.m = m,
-          .n = n,
-          .k = k,
-          .transpose_a = ta,
-          .transpose_b = tb,
-          .lda = (ta ? m : k) + slack,
-          .ldb = (tb ? k : n) + slack,
-          .ldc = n + slack};
-}
 
 /// While it lives, cuda::gemm is the hand-written one.
 struct OwnKernels {

@@ -1,27 +1,14 @@
 // Pooling on the device against the CPU: maxima, their places, gathers and scatters bit for bit.
 #include <string>
 
-#include <gradus/kernels/pooling.h>
 #include <gradus/tests/kernels/cuda/support.h>
 #include <gradus/tests/kernels/kernel_support.h>
+#include <gradus/tests/kernels/pooling_cases.h>
 
 using namespace gradus;
 using namespace gradus::testing;
 
 namespace {
-
-using Index = std::int64_t;
-
-Pool2d pool(Index n, Index c, Index h, Index w, Index kh, Index kw, Index sh, Index sw, Index ph, Index pw) {
-  return {n, c, h, w, kh, kw, sh, sw, ph, pw, (h + 2 * ph - kh) / sh + 1, (w + 2 * pw - kw) / sw + 1};
-}
-std::string text(const Pool2d& p) {
-  std::string s;
-  for (const Index i : {p.n, p.c, p.h, p.w, p.kernel_h, p.kernel_w, p.stride_h, p.stride_w, p.pad_h, p.pad_w}) s += std::to_string(i) + " ";
-  return s;
-}
-Shape input_shape(const Pool2d& p) { return {p.n, p.c, p.h, p.w}; }
-Shape output_shape(const Pool2d& p) { return {p.n, p.c, p.out_h, p.out_w}; }
 
 /// Every path: 2x2 in packs and not; many small planes a block and one; whole planes; bands of a large plane; rows too long to be staged;
 /// windows that overlap, leave gaps, hang over the border; nothing.

@@ -1,8 +1,12 @@
 // Modules, optimizers and checkpoints on the device: the same numbers as on the CPU, one wait a step.
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
+#include <string>
 
 #include <gradus/algorithms/self_supervised/simclr.h>
 #include <gradus/engine/ops/random.h>
@@ -69,7 +73,7 @@ TEST_CASE("cuda: a model, its teacher and a checkpoint cross devices") {
   CHECK(teacher.parameters()[0].device() == Device::cuda);
   ema_update(teacher, model, .5);
   CHECK(difference(teacher.parameters()[0], before[0]) == 0);
-  const std::string path = std::string(std::tmpnam(nullptr)) + ".safetensors";
+  const std::string path = std::filesystem::temp_directory_path() / ("gradus-cuda-" + std::to_string(getpid()) + ".safetensors");
   save_module(path, model);
   load_module(path, other);
   std::remove(path.c_str());
