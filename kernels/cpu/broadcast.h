@@ -1,9 +1,9 @@
-// Broadcasting for elementwise kernels: from shapes to rows, in which every operand is contiguous or one repeated element. Cold code.
+// Broadcasting for elementwise kernels: from a plan to rows, in which every operand is contiguous or one repeated element. Cold code.
 #pragma once
 
 #include <cstdint>
 
-#include <gradus/kernels/array.h>
+#include <gradus/kernels/broadcast_plan.h>
 #include <gradus/kernels/parallel.h>
 
 namespace gradus::inline v0::cpu {
@@ -22,19 +22,6 @@ template <class F> void in_chunks(std::int64_t n, const F& f) {
 /// Whether rows are handled one by one. A row of 16 elements, two packets of AVX2 f32, costs as much in its call as in its arithmetic, and
 /// so few shorter ones cost less than copying them together.
 inline bool worth_a_call_each(std::int64_t rows, std::int64_t row_length) { return row_length >= 16 || rows <= 8; }
-
-inline constexpr int kMaxOperands = 3;
-
-/// The axes of a result, merged where every operand allows it. Axis 0 is the innermost; strides are in bytes, 0 repeats.
-struct BroadcastPlan {
-  int rank = 0;
-  std::int64_t extent[Shape::kMaxRank];
-  std::int64_t stride[kMaxOperands][Shape::kMaxRank] = {};
-  std::int64_t rows = 1;          // product of the extents of axes 1 and up
-  unsigned repeats = 0;           // bit k: operand k is one element along axis 0
-  bool outer[kMaxOperands] = {};  // operand k changes from row to row
-};
-BroadcastPlan plan_broadcast(const Shape& y, const ConstArray* operands, int count);
 
 /// Walks the rows of a plan: the byte offset of one operand.
 class RowCursor {

@@ -1,5 +1,6 @@
 // The public reductions: from axes to rows or columns, and from those to pieces of work for threads.
 
+#include <gradus/kernels/axis_groups.h>
 #include <gradus/kernels/cpu/reduce_table.h>
 #include <gradus/kernels/parallel.h>
 
@@ -56,44 +57,8 @@ class Joined {
   double value_;
 };
 
-/// The axes of x in groups, the innermost first: kept and reduced by turns.
-struct Groups {
-  int count = 0;
-  bool reduced[Shape::kMaxRank + 1];
-  Index extent[Shape::kMaxRank + 1];
-  Index stride[Shape::kMaxRank + 1];
-
-  Groups(const Shape& x, unsigned axes) {
-    Index inner = 1;
-    for (int axis = x.rank() - 1; axis >= 0; --axis) {
-      if (x[axis] == 1) continue;
-      add(x[axis], (axes >> axis & 1) != 0, inner);
-      inner *= x[axis];
-    }
-    if (count == 0) add(1, false, 1);
-  }
-  /// Product of the extents of groups first, first + 2, ...
-  Index product(int first) const {
-    Index n = 1;
-    for (int i = first; i < count; i += 2) n *= extent[i];
-    return n;
-  }
-  Index extent_or_one(int group) const { return group < count ? extent[group] : 1; }
-
- private:
-  void add(Index n, bool is_reduced, Index inner) {
-    if (count > 0 && reduced[count - 1] == is_reduced) {
-      extent[count - 1] *= n;
-      return;
-    }
-    reduced[count] = is_reduced;
-    extent[count] = n;
-    stride[count++] = inner;
-  }
-};
-
 /// The offset in x of position i of groups first, first + 2, ...
-Index offset_of(const Groups& groups, int first, Index i) {
+Index offset_of(const AxisGroups& groups, int first, Index i) {
   Index offset = 0;
   for (int g = first; g < groups.count && i > 0; g += 2) {
     offset += i % groups.extent[g] * groups.stride[g];
@@ -269,7 +234,7 @@ template <class T> class Reducer {
   const Task& task_;
   T* y_;
   const T* x_;
-  Groups groups_;
+  AxisGroups groups_;
 };
 
 int column_of(DType dtype) { return dtype == DType::f64; }
@@ -297,7 +262,7 @@ void min(Array y, ConstArray x, unsigned axes) { run({reduce_table().min[column_
 void logsumexp(Array y, ConstArray x, unsigned axes) {
   const ReduceTable& table = reduce_table();
   const int column = column_of(x.dtype);
-  const Groups groups(*x.shape, axes);
+  const AxisGroups groups(*x.shape, axes);
   // Many rows: one visit each, while the row is in the cache. Otherwise the maximum first, for all, and then the sums.
   if (x.elements() > 0 && groups.count <= 2 && groups.reduced[0] && groups.extent[0] <= kChunk) {
     const Index n = groups.extent[0], outputs = groups.extent_or_one(1), size = static_cast<Index>(size_of(x.dtype));

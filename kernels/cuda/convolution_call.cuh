@@ -9,7 +9,7 @@
 #include <optional>
 
 #include <gradus/kernels/convolution.h>
-#include <gradus/kernels/cuda/elementwise_divider.cuh>
+#include <gradus/kernels/cuda/divider.cuh>
 #include <gradus/kernels/cuda/gemm_tile.cuh>
 
 namespace gradus::inline v0::cuda::product {

@@ -11,8 +11,8 @@
 #include <initializer_list>
 #include <utility>
 
-#include <gradus/kernels/cpu/broadcast.h>
-#include <gradus/kernels/cuda/elementwise_divider.cuh>
+#include <gradus/kernels/broadcast_plan.h>
+#include <gradus/kernels/cuda/divider.cuh>
 #include <gradus/kernels/cuda/launch.cuh>
 
 namespace gradus::inline v0::cuda {
@@ -206,8 +206,8 @@ template <class F, class Out, class... In> __global__ void __launch_bounds__(kEl
 struct StridedLayout {
   int rank = 0;
   Divider extent[Shape::kMaxRank];
-  unsigned stride[cpu::kMaxOperands][Shape::kMaxRank] = {};
-  bool along[cpu::kMaxOperands] = {};  // along the innermost axis: a pack; otherwise one element for all of it
+  unsigned stride[kMaxOperands][Shape::kMaxRank] = {};
+  bool along[kMaxOperands] = {};  // along the innermost axis: a pack; otherwise one element for all of it
 };
 
 /// Grid: packs of y over blocks of 256. A thread: one pack of kPack (or 1) elements along the innermost axis. Moves y once.
@@ -235,10 +235,10 @@ template <int kPack, class F, class Out, class... In> __global__ void __launch_b
 /// A broadcast of fewer than 2^31 elements: what of the whole one launch computes. Axis 0 is the innermost; strides are in bytes.
 struct Piece {
   int rank = 0, operands = 0;
-  std::int64_t extent[Shape::kMaxRank] = {}, stride[cpu::kMaxOperands][Shape::kMaxRank] = {};
+  std::int64_t extent[Shape::kMaxRank] = {}, stride[kMaxOperands][Shape::kMaxRank] = {};
   char* y = nullptr;
-  const char* x[cpu::kMaxOperands] = {};
-  std::int64_t y_size = 0, x_size[cpu::kMaxOperands] = {};  // of an element
+  const char* x[kMaxOperands] = {};
+  std::int64_t y_size = 0, x_size[kMaxOperands] = {};  // of an element
 
   std::int64_t elements() const {
     std::int64_t n = 1;

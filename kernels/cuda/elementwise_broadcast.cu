@@ -35,7 +35,7 @@ bool aligned(const char* data, std::int64_t bytes) {
 }  // namespace
 
 void for_each_piece(const Array& y, const ConstArray* x, int operands, void* context, void (*f)(void*, const Piece&)) {
-  const cpu::BroadcastPlan plan = cpu::plan_broadcast(*y.shape, x, operands);
+  const BroadcastPlan plan = plan_broadcast(*y.shape, x, operands);
   Piece piece;
   piece.rank = plan.rank;
   piece.operands = operands;

@@ -39,7 +39,7 @@ void reduce_short_lines(const char* op, const typename R::Given& given, const In
   for (std::int64_t first = 0; first < outputs; first += most) {
     const std::int64_t last = outputs - first < most ? outputs : first + most;
     launch(op, reduce_short<R, kPack, I>, blocks_for((last - first) * lanes, kReduceThreads), kReduceThreads, 0, given, x,
-           groups.walk<Walk<I>>(1), groups.walk<LineWalk<I>>(0), first, last, static_cast<int>(work), lanes);
+           walk_over<Walk<I>>(groups, 1), walk_over<LineWalk<I>>(groups, 0), first, last, static_cast<int>(work), lanes);
   }
 }
 
@@ -57,7 +57,7 @@ void reduce_long_lines(const char* op, const typename R::Given& given, const Inp
     const std::int64_t count = outputs - first < most ? outputs - first : most;
     const Stored partial = stored_partials<typename R::Partial>(parts > 1 ? count * parts : 0);
     launch(op, reduce_long<R, kPack, I>, static_cast<unsigned>(count * parts), kReduceThreads, 0, given, partial, x,
-           groups.walk<Walk<I>>(1), groups.walk<LineWalk<I>>(0), first, static_cast<I>(work), static_cast<I>(each * kTile),
+           walk_over<Walk<I>>(groups, 1), walk_over<LineWalk<I>>(groups, 0), first, static_cast<I>(work), static_cast<I>(each * kTile),
            static_cast<unsigned>(parts));
     if (parts > 1) join_partials<R>(op, given, partial, first, count, static_cast<unsigned>(parts));
   }
@@ -83,8 +83,8 @@ inline unsigned threads_of(const ColumnShape& s) { return static_cast<unsigned>(
 /// Columns: the innermost axes kept; outputs >= 1.
 template <class R, int kPack, class I, class T, int kInputs>
 void reduce_columns_of(const char* op, const typename R::Given& given, const Inputs<T, kInputs>& x, const AxisGroups& groups) {
-  const LineWalk<I> rows = groups.walk<LineWalk<I>>(1);
-  const Walk<I> kept = groups.walk<Walk<I>>(2);
+  const LineWalk<I> rows = walk_over<LineWalk<I>>(groups, 1);
+  const Walk<I> kept = walk_over<Walk<I>>(groups, 2);
   const std::int64_t columns = groups.extent[0], height = groups.product(1), outer = groups.product(2);
   const ColumnShape shape = column_shape(height, columns, kPack, sizeof(T));
   using Stored = StoredStates<typename R::Partial>;
@@ -102,7 +102,7 @@ void reduce_columns_of(const char* op, const typename R::Given& given, const Inp
 
 /// f(I{}): 32-bit indices where x has less than 2^31 elements and lines of an ordinary kind.
 template <class F> void with_index(std::int64_t elements, const AxisGroups& groups, F&& f) {
-  if (elements < (std::int64_t{1} << 31) && groups.line_levels() <= LineWalk<unsigned>::kLevels) f(unsigned{});
+  if (elements < (std::int64_t{1} << 31) && line_levels(groups) <= LineWalk<unsigned>::kLevels) f(unsigned{});
   else f(std::uint64_t{});
 }
 

@@ -1,7 +1,7 @@
 // Bilinear resampling through an affine map per image, and filled rectangles. The arithmetic is the CPU's, operation by operation, so the
 // bits are equal (kernels/cpu/resample.cpp).
 
-#include <gradus/kernels/cuda/elementwise_divider.cuh>
+#include <gradus/kernels/cuda/divider.cuh>
 #include <gradus/kernels/cuda/launch.cuh>
 #include <gradus/kernels/resample.h>
 

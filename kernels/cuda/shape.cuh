@@ -2,7 +2,7 @@
 #pragma once
 
 #include <gradus/kernels/copy_walk.h>
-#include <gradus/kernels/cuda/elementwise_divider.cuh>
+#include <gradus/kernels/cuda/divider.cuh>
 #include <gradus/kernels/cuda/launch.cuh>
 
 namespace gradus::inline v0::cuda {

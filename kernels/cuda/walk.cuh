@@ -3,7 +3,8 @@
 
 #include <type_traits>
 
-#include <gradus/kernels/cuda/elementwise_divider.cuh>
+#include <gradus/kernels/axis_groups.h>
+#include <gradus/kernels/cuda/divider.cuh>
 #include <gradus/kernels/cuda/launch.cuh>
 
 namespace gradus::inline v0::cuda {
@@ -52,47 +53,14 @@ template <class I, int kMaxLevels = Shape::kMaxRank / 2> struct Walk {
 /// The walk along a line: a step for every load, so the fast code knows two levels only (the sum over N, H and W of [N, C, H, W]).
 template <class I> using LineWalk = Walk<I, sizeof(I) == 4 ? 2 : Shape::kMaxRank / 2>;
 
-/// The axes of x in groups, the innermost first, kept and reduced by turns; axes of extent 1 are passed over.
-struct AxisGroups {
-  int count = 0;
-  bool reduced[Shape::kMaxRank + 1] = {};
-  std::int64_t extent[Shape::kMaxRank + 1] = {}, stride[Shape::kMaxRank + 1] = {};
+/// Groups that a line goes along.
+inline int line_levels(const AxisGroups& groups) { return groups.along_rows() ? (groups.count + 1) / 2 : groups.count / 2; }
 
-  AxisGroups(const Shape& x, unsigned axes) {
-    std::int64_t inner = 1;
-    for (int axis = x.rank() - 1; axis >= 0; --axis) {
-      if (x[axis] == 1) continue;
-      add(x[axis], (axes >> axis & 1) != 0, inner);
-      inner *= x[axis];
-    }
-    if (count == 0) add(1, false, 1);
-  }
-  bool along_rows() const { return reduced[0]; }
-  /// The product of the extents of groups first, first + 2, ...
-  std::int64_t product(int first) const {
-    std::int64_t n = 1;
-    for (int g = first; g < count; g += 2) n *= extent[g];
-    return n;
-  }
-  /// Groups that a line goes along.
-  int line_levels() const { return along_rows() ? (count + 1) / 2 : count / 2; }
-  /// A walk, W, over groups first, first + 2, ...
-  template <class W> W walk(int first) const {
-    W w;
-    for (int g = first; g < count; g += 2) w.push(extent[g], stride[g]);
-    return w;
-  }
-
- private:
-  void add(std::int64_t n, bool is_reduced, std::int64_t inner) {
-    if (count > 0 && reduced[count - 1] == is_reduced) {
-      extent[count - 1] *= n;
-      return;
-    }
-    reduced[count] = is_reduced;
-    extent[count] = n;
-    stride[count++] = inner;
-  }
-};
+/// A walk, W, over groups first, first + 2, ...
+template <class W> W walk_over(const AxisGroups& groups, int first) {
+  W w;
+  for (int g = first; g < groups.count; g += 2) w.push(groups.extent[g], groups.stride[g]);
+  return w;
+}
 
 }  // namespace gradus::inline v0::cuda

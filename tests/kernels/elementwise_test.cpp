@@ -45,7 +45,7 @@ const Function kFunctions[] = {
     {"softplus", cpu::softplus, [](Wide x) { return std::isnan(x) ? x : std::max<Wide>(x, 0) + std::log1p(std::exp(-std::fabs(x))); }, 2,
      2},
     {"erf", cpu::erf, [](Wide x) { return std::erf(x); }, 1.5, 1.5},
-    {"gelu", cpu::gelu, [](Wide x) { return std::isinf(x) ? std::max<Wide>(x, 0) : x * normal_cdf(x); }, 6, 11},
+    {"gelu", cpu::gelu, [](Wide x) { return std::isinf(x) ? std::max<Wide>(x, 0) : x * normal_cdf(x); }, 8.5, 11},
     {"sin", cpu::sin, [](Wide x) { return std::sin(x); }, 0.51, 0.6},
     {"cos", cpu::cos, [](Wide x) { return std::cos(x); }, 0.51, 0.6},
 };
