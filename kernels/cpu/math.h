@@ -8,9 +8,9 @@
 //     f32  1.0   0.9   0.9    1.5    2.5   2.4      2.0       1.2  8.2   0.51      0.51
 //     f64  1.0   0.8   0.8    1.9    2.4   2.3      2.0       1.3  11    the C library's
 //
-// gelu's are in its left tail (6.8 with AVX2), where the usual x (1 + erf) / 2 has no correct digit left; its derivative is within 1.4e-7 in f32. Zeros
-// keep their sign, NaN gives NaN, denormals are flushed neither on the way in nor on the way out, and nothing depends on the neighbours in
-// the packet. The reductions are those of Cody and Waite, "Software manual for the elementary functions" (1980).
+// gelu's are in its left tail (6.8 with AVX2), where the usual x (1 + erf) / 2 has no correct digit left; its derivative is within 1.4e-7
+// in f32. Zeros keep their sign, NaN gives NaN, denormals are flushed neither on the way in nor on the way out, and nothing depends on the
+// neighbours in the packet. The reductions are those of Cody and Waite, "Software manual for the elementary functions" (1980).
 #pragma once
 
 #include <gradus/kernels/cpu/math_constants.h>
