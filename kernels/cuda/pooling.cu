@@ -53,6 +53,7 @@ template <class T, class I> struct MeanOutput {
 template <bool kStaged, class I, class T, class Output> __global__ void __launch_bounds__(kPoolThreads)
     pool_windows(Output output, const T* x, const __grid_constant__ Windows<I> p, std::int64_t all_planes, Stage s) {
   using U = std::make_unsigned_t<I>;
+  constexpr int kUnroll = kStaged ? 4 : 1;  // 64-bit places of four pixels at once would not fit in registers
   const std::int64_t group = blockIdx.x / static_cast<unsigned>(s.bands), plane = group * s.planes;
   const I band = static_cast<I>(blockIdx.x % static_cast<unsigned>(s.bands)), begin = band * static_cast<I>(s.rows);
   const I end = p.out_h - begin < static_cast<I>(s.rows) ? p.out_h : begin + static_cast<I>(s.rows);
@@ -78,6 +79,7 @@ template <bool kStaged, class I, class T, class Output> __global__ void __launch
     const T* const source = from + static_cast<I>(of_plane) * pixels;
     auto state = Output::start(rows.first * p.w + columns.first);
     for (I r = rows.first; r < rows.last; ++r)
+#pragma unroll kUnroll
       for (I c = columns.first; c < columns.last; ++c) Output::add(state, source[r * p.w + c], r * p.w + c);
     output.put(first + i, state);
   }

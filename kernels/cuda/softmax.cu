@@ -14,7 +14,7 @@ namespace {
 
 /// y from x. Grid: lines / lines of a block; block: 256. A held line is visited three times: for the largest, for the sum (softmax keeps
 /// the exponentials), for y. One that is not is read twice: an online sum, and y.
-template <bool kLog, class Hold, int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads)
+template <bool kLog, class Hold, int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads, kLeastBlocks<T>)
     softmax_forward(T* y, const T* x, LineShape shape, G group) {
   __shared__ double scratch[G::kScratch];
   const Part<kPack, Hold::kUnroll> part(group, shape);

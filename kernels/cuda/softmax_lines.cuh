@@ -16,6 +16,9 @@
 namespace gradus::inline v0::cuda {
 
 inline constexpr int kLineThreads = 256;
+/// Blocks of a multiprocessor that registers must suffice for. Told nothing (0), ptxas aims at five or so, for which it spills a line of
+/// f64.
+template <class T> inline constexpr int kLeastBlocks = sizeof(T) == 8 ? 1 : 0;
 inline constexpr std::size_t kHoldBytes = 46 << 10;  // of the 48 KiB that every device has; the rest is scratch
 
 // ---- groups --------------------------------------------------------------------------------------------------------------------------
@@ -177,7 +180,7 @@ template <int kPack, class T> __device__ inline T pack_sum(const T (&v)[kPack]) 
 
 /// dx = rule.result(a, b, sum of rule.term(a, b)), where a is rule.first(da) and both are read once if they are held (b only if the terms
 /// need it). Grid: lines / lines of a block; block: 256. Bytes: 12.
-template <class Rule, class Hold, int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads)
+template <class Rule, class Hold, int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads, kLeastBlocks<T>)
     line_backward(T* dx, const T* first, const T* second, Rule rule, LineShape shape, G group) {
   __shared__ double scratch[G::kScratch];
   const Part<kPack, Hold::kUnroll> part(group, shape);
