@@ -6,7 +6,6 @@ export GRADUS_EMULATOR_LIBRARY=$2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-failures=0
 
 if ! command -v nvcc >/dev/null && [ ! -x /usr/local/cuda/bin/nvcc ]; then echo "SKIP: nvcc is not here"; exit 0; fi
 
@@ -16,20 +15,28 @@ run() { "$emulate" "$@" >"$work/out" 2>"$work/err"; status=$?; }
 
 # ---- planted programs: the kind at the line that is marked, and nothing in the twin
 
-for program in "$here"/planted/programs/*.cu; do
+check_program() {  # check_program FILE: says on stdout what is wrong
+  local program=$1 name kind line seed status err=$work/$(basename "$1").err
+  name=$(basename "$program")
   kind=$(grep -oE '// expect: [a-z-]+' "$program" | head -n 1 | cut -d' ' -f3)
   line=$(grep -nE '// expect: ' "$program" | head -n 1 | cut -d: -f1)
-  name=$(basename "$program")
+  wrong() { printf 'FAILED: %s: %s\n' "$name" "$*"; sed 's/^/    /' "$err" | head -n 20; }
   for seed in 0 3; do
-    run "$program" --seed $seed
-    [ $status = 86 ] || fail "$name, seed $seed: exit code $status instead of 86"
-    grep -qE "$name:$line: $kind: " "$work/err" || fail "$name, seed $seed: no $kind at line $line"
-    [ "$(grep -cE '^[^ ]+:[0-9]+: [a-z-]+: ' "$work/err")" = 1 ] || fail "$name, seed $seed: more than one finding"
+    if [ $seed = 0 ]; then "$emulate" "$program" -o "$work/$name.program" >"$err.out" 2>"$err"; status=$?
+    else GRADUS_EMULATOR_SEED=$seed "$work/$name.program" >"$err.out" 2>"$err"; status=$?; fi
+    [ $status = 86 ] || wrong "seed $seed: exit code $status instead of 86"
+    grep -qE "$name:$line: $kind: " "$err" || wrong "seed $seed: no $kind at line $line"
+    [ "$(grep -cE '^[^ ]+:[0-9]+: [a-z-]+: ' "$err")" = 1 ] || wrong "seed $seed: more than one finding"
   done
-  run "$program" -DCLEAN
-  [ $status = 0 ] || fail "$name: the clean twin ends with $status"
-  if grep -qE '^[^ ]+:[0-9]+: [a-z-]+: ' "$work/err"; then fail "$name: the clean twin has a finding"; fi
-done
+  "$emulate" "$program" -DCLEAN >"$err.out" 2>"$err"; status=$?
+  [ $status = 0 ] || wrong "the clean twin ends with $status"
+  if grep -qE '^[^ ]+:[0-9]+: [a-z-]+: ' "$err"; then wrong "the clean twin has a finding"; fi
+}
+export -f check_program
+export emulate work
+printf '%s\n' "$here"/planted/programs/*.cu | xargs -P 2 -I{} bash -c 'check_program {}' >"$work/planted"
+cat "$work/planted"
+failures=$(grep -c '^FAILED: ' "$work/planted")
 
 # ---- the driver
 

@@ -164,6 +164,9 @@ TEST_CASE("machine: barriers and masks that cannot be met") {
   expect_findings("warps_at_different_barriers");
   expect_findings("reads_a_lane_that_is_not_there");
   expect_findings("returns_before_a_full_mask");
+  expect_findings("reads_a_lane_that_has_returned");
+  expect_findings("reads_lanes_that_are_left");
+  expect_values("ballot_of_the_lanes_that_are_left", 16, [](int) { return 0xffff; });
 }
 TEST_CASE("machine: seeded orders are permutations") {
   for (const std::uint64_t size : {1u, 2u, 7u, 64u, 1000u}) {

@@ -110,18 +110,19 @@ TEST_CASE("definedness: set, cleared, copied at any bit") {
 }
 
 TEST_CASE("copies of the runtime: ranges are checked") {
-  Findings findings;
   const std::uint64_t a = memory().allocate(100, AllocationKind::device, "a");
   int host = 0;
-  CHECK(memory().check_range(a, 100, "cudaMemcpy"));
-  CHECK(memory().check_range(reinterpret_cast<std::uint64_t>(&host), 4, "cudaMemcpy"));
-  CHECK(findings.kinds.empty());
-  CHECK_FALSE(memory().check_range(a + 1, 100, "cudaMemcpy"));
+  CHECK_FALSE(memory().fault_of_range(a, 100, "cudaMemcpy"));
+  CHECK_FALSE(memory().fault_of_range(reinterpret_cast<std::uint64_t>(&host), 4, "cudaMemcpy"));
+  const auto beyond = memory().fault_of_range(a + 1, 100, "cudaMemcpy");
+  REQUIRE(beyond);
+  CHECK(beyond->kind == Kind::out_of_bounds);
+  CHECK(beyond->text.find("cudaMemcpy of 100 bytes") == 0);
+  CHECK(beyond->text.find("1 bytes too many") != std::string::npos);
   memory().free(a);
-  CHECK_FALSE(memory().check_range(a, 4, "cudaMemcpy"));
-  REQUIRE(findings.kinds.size() == 2);
-  CHECK(findings.kinds[0] == Kind::out_of_bounds);
-  CHECK(findings.kinds[1] == Kind::freed);
+  const auto after = memory().fault_of_range(a, 4, "cudaMemcpy");
+  REQUIRE(after);
+  CHECK(after->kind == Kind::freed);
 }
 
 TEST_CASE("registered host memory is reached by kernels") {

@@ -109,6 +109,14 @@ struct Device {
     Report::instance().set_sink({});
     Report::instance().clear();  // the process must not end with a finding's exit code
   }
+  /// The kinds found so far, which are forgotten.
+  std::vector<Kind> take() {
+    std::vector<Kind> kinds;
+    for (const Finding& f : found) kinds.push_back(f.kind);
+    found.clear();
+    Report::instance().clear();
+    return kinds;
+  }
   bool only(Kind kind) const { return found.size() == 1 && found[0].kind == kind; }
 };
 
@@ -195,10 +203,12 @@ TEST_CASE("runtime: memory is allocated, told apart, freed once") {
   CHECK(cudaFree(static_cast<char*>(memory) + 4) == cudaErrorInvalidValue);
   CHECK(cudaFreeHost(memory) == cudaErrorInvalidValue);
   CHECK(cudaFree(nullptr) == cudaSuccess);
-  CHECK(device.found.empty());
+  CHECK(device.take() == std::vector<Kind>(3, Kind::freed));
   CHECK(cudaFree(memory) == cudaSuccess);
   CHECK(cudaFree(memory) == cudaErrorInvalidValue);
-  CHECK(device.only(Kind::freed));
+  CHECK(cudaFreeAsync(memory, nullptr) == cudaErrorInvalidValue);
+  CHECK(cudaFree(pinned) == cudaErrorInvalidValue);
+  CHECK(device.take() == std::vector<Kind>(3, Kind::freed));
   CHECK(cudaFreeHost(pinned) == cudaSuccess);
   CHECK(cudaFree(managed) == cudaSuccess);
   std::vector<char> page(4096);
@@ -220,6 +230,8 @@ TEST_CASE("runtime: copies check direction, pitch and range") {
   CHECK(cudaMemcpy(ints.data, host, sizeof host, cudaMemcpyHostToHost) == cudaErrorInvalidValue);
   CHECK(cudaMemcpy(ints.data, host, sizeof host, static_cast<cudaMemcpyKind>(9)) == cudaErrorInvalidMemcpyDirection);
   CHECK(cudaMemcpy(nullptr, host, 4, cudaMemcpyHostToDevice) == cudaErrorInvalidValue);
+  CHECK(cudaMemset(host, 0, 4) == cudaErrorInvalidValue);
+  CHECK(device.take() == std::vector<Kind>{Kind::host_access, Kind::host_access, Kind::out_of_bounds, Kind::host_access});
   CHECK(cudaMemcpy(nullptr, nullptr, 0, cudaMemcpyHostToDevice) == cudaSuccess);
   CHECK(cudaMemcpy2D(ints.data, 8, host, 32, 16, 4, cudaMemcpyHostToDevice) == cudaErrorInvalidPitchValue);
   CHECK(cudaMemcpy2D(ints.data, 32, host, 16, 16, 4, cudaMemcpyHostToDevice) == cudaSuccess);
@@ -256,6 +268,7 @@ TEST_CASE("runtime: variables are copied within their bounds") {
   CHECK(cudaGetSymbolSize(&size, &counter) == cudaSuccess);
   CHECK(size == 4);
   CHECK(cudaFree(address) == cudaErrorInvalidValue);
+  CHECK(device.take() == std::vector<Kind>{Kind::out_of_bounds, Kind::freed});
 }
 
 TEST_CASE("runtime: work runs late, and a host that does not wait sees old values") {
@@ -269,6 +282,7 @@ TEST_CASE("runtime: work runs late, and a host that does not wait sees old value
   CHECK(run_add_one(ints.data, 32, stream) == cudaSuccess);
   CHECK(cudaMemcpyAsync(pinned, ints.data, sizeof(int), cudaMemcpyDeviceToHost, stream) == cudaSuccess);
   CHECK(*pinned == 0);
+  CHECK(device.take() == std::vector<Kind>{Kind::stream_order});
   CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
   CHECK(*pinned == 1);
   while (cudaStreamQuery(stream) == cudaErrorNotReady) {}
@@ -279,6 +293,46 @@ TEST_CASE("runtime: work runs late, and a host that does not wait sees old value
   CHECK(cudaStreamCreateWithFlags(&stream, 8) == cudaErrorInvalidValue);
   cudaFreeHost(pinned);
   CHECK(device.found.empty());
+}
+
+TEST_CASE("runtime: pinned memory belongs to a queued copy until the host has waited for it") {
+  Device device;
+  constexpr std::size_t kBytes = 3 * 4096 + 100;
+  Ints ints(kBytes / sizeof(int));
+  char* pinned = nullptr;
+  cudaMallocHost(reinterpret_cast<void**>(&pinned), kBytes);
+  std::memset(pinned, 1, kBytes);
+  cudaStream_t stream, other;
+  cudaStreamCreate(&stream);
+  cudaStreamCreate(&other);
+  CHECK(cudaMemcpyAsync(ints.data, pinned + 100, kBytes - 100, cudaMemcpyHostToDevice, stream) == cudaSuccess);
+  pinned[99] = 2;            // beside it
+  CHECK(pinned[5000] == 1);  // both only read
+  CHECK(device.found.empty());
+  CHECK(cudaStreamSynchronize(other) == cudaSuccess);  // says nothing of the copy
+  pinned[5000] = 2;
+  CHECK(device.take() == std::vector<Kind>{Kind::stream_order});
+  pinned[kBytes - 1] = 2;  // told once
+  CHECK(device.found.empty());
+  CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
+
+  CHECK(cudaMemcpyAsync(pinned, ints.data, 4096, cudaMemcpyDeviceToHost, stream) == cudaSuccess);
+  CHECK(cudaMemcpyAsync(ints.data, pinned, 2 * 4096, cudaMemcpyHostToDevice, stream) == cudaSuccess);
+  CHECK(cudaMemsetAsync(ints.data, 0, 4, stream) == cudaSuccess);
+  cudaStreamSynchronize(stream);
+  std::memset(pinned, 0, kBytes);
+  CHECK(device.found.empty());
+  CHECK(cudaMemsetAsync(pinned, 7, kBytes, stream) == cudaSuccess);
+  cudaEvent_t filled;
+  cudaEventCreate(&filled);
+  cudaEventRecord(filled, stream);
+  cudaEventSynchronize(filled);
+  CHECK(pinned[kBytes - 1] == 7);
+  CHECK(device.found.empty());
+  cudaEventDestroy(filled);
+  cudaStreamDestroy(stream);
+  cudaStreamDestroy(other);
+  cudaFreeHost(pinned);
 }
 
 TEST_CASE("runtime: events order, answer and never claim a device's time") {

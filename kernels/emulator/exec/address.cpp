@@ -225,29 +225,23 @@ Mask in_global(Warp& warp, const Decoded& d, Lanes& lanes, AccessBody body) {
   const Mask asked = lanes.active;
   const Mask admitted = admit_global(warp, d, lanes);
   if (admitted != kAll) forget_shape(lanes);
-  // Device bytes lie at another distance than managed ones.
-  const Heap& heap = Heap::instance();
-  Mask device = admitted;
   if (admitted == 0) return asked;
-  const int first = __builtin_ctz(admitted);
-  if (admitted == asked && heap.device.holds(lanes.low) && heap.device.holds(lanes.high)) {
-    device = admitted;
-  } else if (lanes.contiguous) {
-    device = heap.device.holds(lanes.at[first]) ? admitted : 0;
-  } else {
+  const Heap& heap = Heap::instance();
+  Mask reserved = admitted;  // the others are in registered host memory, whose bytes lie where the address says
+  if (admitted != asked || !heap.holds(lanes.low) || !heap.holds(lanes.high)) {
     for (Mask left = admitted; left != 0; left &= left - 1) {
-      if (!heap.device.holds(lanes.at[__builtin_ctz(left)])) device &= ~(left & -left);
+      if (!heap.holds(lanes.at[__builtin_ctz(left)])) reserved &= ~(left & -left);
     }
   }
-  if (device != 0) {
-    if (device != admitted) forget_shape(lanes);
-    lanes.active = device;
+  if (reserved != 0) {
+    if (reserved != admitted) forget_shape(lanes);
+    lanes.active = reserved;
     lanes.delta = heap.alias;
     body(warp, d, lanes, ptx::Space::global);
   }
-  if (admitted != device) {
-    if (device != 0) forget_shape(lanes);
-    lanes.active = admitted & ~device;
+  if (admitted != reserved) {
+    if (reserved != 0) forget_shape(lanes);
+    lanes.active = admitted & ~reserved;
     lanes.delta = 0;
     body(warp, d, lanes, ptx::Space::global);
   }

@@ -10,11 +10,7 @@
 namespace gradus::emulator {
 namespace {
 
-constexpr std::uint64_t kPage = 4096, kAlignment = 256;
-
 std::uint64_t round_up(std::uint64_t value, std::uint64_t to) { return (value + to - 1) / to * to; }
-/// What a block takes of its region: red zones on both sides.
-std::uint64_t footprint(std::uint64_t bytes) { return kRedZone + round_up(bytes, kAlignment) + kRedZone; }
 
 std::byte* map(std::uint64_t bytes, int protection, int flags, int file) {
   void* p = mmap(nullptr, bytes, protection, flags | MAP_NORESERVE, file, 0);
@@ -36,7 +32,7 @@ void drop_pages(void* from, std::uint64_t bytes) {
   const auto end = (reinterpret_cast<std::uint64_t>(from) + bytes) / kPage * kPage;
   if (begin >= end) return;
   void* pages = reinterpret_cast<void*>(begin);
-  // The bytes of device memory are a shared file: its pages go by REMOVE only, which private pages refuse.
+  // The bytes of the memory are a shared file: its pages go by REMOVE only, which private pages refuse.
   if (madvise(pages, end - begin, MADV_REMOVE) != 0) madvise(pages, end - begin, MADV_DONTNEED);
 }
 
@@ -108,13 +104,16 @@ void BitShadow::copy(std::uint64_t to, std::uint64_t from, std::uint64_t bytes) 
   }
 }
 
-void Region::attach(std::uint64_t base, std::uint64_t bytes) {
+void Region::attach(std::uint64_t base, std::uint64_t bytes, std::uint64_t alignment) {
   base_ = base;
+  alignment_ = alignment;
   bytes_ = bytes;
   cursor_ = base;
   free_.clear();
   free_.emplace(base, bytes);
 }
+
+std::uint64_t Region::footprint(std::uint64_t bytes) const { return alignment_ + round_up(bytes, alignment_) + alignment_; }
 
 std::uint64_t Region::take(std::uint64_t bytes) {
   const std::uint64_t need = footprint(bytes);
@@ -131,11 +130,11 @@ std::uint64_t Region::take(std::uint64_t bytes) {
   free_.erase(block);
   if (size > need) free_.emplace(start + need, size - need);
   cursor_ = start + need;
-  return start + kRedZone;
+  return start + alignment_;
 }
 
 void Region::give(std::uint64_t base, std::uint64_t bytes) {
-  std::uint64_t start = base - kRedZone, size = footprint(bytes);
+  std::uint64_t start = base - alignment_, size = footprint(bytes);
   auto next = free_.lower_bound(start);
   if (next != free_.begin()) {
     const auto previous = std::prev(next);
@@ -161,17 +160,18 @@ Heap& Heap::instance() {
 
 Heap::Heap() {
   const int file = memfd_create("gradus-device-memory", MFD_CLOEXEC);
-  if (file < 0 || ftruncate(file, static_cast<off_t>(kDeviceSpace)) != 0)
+  if (file < 0 || ftruncate(file, static_cast<off_t>(kDeviceSpace + kHostSpace)) != 0)
     throw std::runtime_error("emulator: cannot create device memory (memfd_create)");
-  std::byte* bytes = map(kDeviceSpace, PROT_READ | PROT_WRITE, MAP_SHARED, file);
-  close(file);
+  std::byte* bytes = map(kDeviceSpace + kHostSpace, PROT_READ | PROT_WRITE, MAP_SHARED, file);
   std::byte* addresses = map(kDeviceSpace + kHostSpace, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-  if (mprotect(addresses + kDeviceSpace, kHostSpace, PROT_READ | PROT_WRITE) != 0)
-    throw std::runtime_error("emulator: cannot map managed memory");
+  void* const host_part = mmap(addresses + kDeviceSpace, kHostSpace, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, file,
+                               static_cast<off_t>(kDeviceSpace));
+  close(file);
+  if (host_part == MAP_FAILED) throw std::runtime_error("emulator: cannot map managed memory");
   base = reinterpret_cast<std::uint64_t>(addresses);
   alias = reinterpret_cast<std::uint64_t>(bytes) - base;
-  device.attach(base, kDeviceSpace);
-  host.attach(base + kDeviceSpace, kHostSpace);
+  device.attach(base, kDeviceSpace, kDeviceAlignment);
+  host.attach(base + kDeviceSpace, kHostSpace, kPage);
   defined.attach(base, reinterpret_cast<std::uint64_t*>(reserve_zero_pages((kDeviceSpace + kHostSpace) / 8 + kPage)));
 }
 

@@ -13,7 +13,8 @@ namespace gradus::emulator {
 inline constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
 inline constexpr std::uint64_t kDeviceSpace = 64 * kGiB, kHostSpace = 32 * kGiB;  // addresses, not memory
 inline constexpr std::uint64_t kQuarantineBytes = std::uint64_t{256} << 20;
-inline constexpr std::uint64_t kRedZone = 256;  // at least, on both sides
+inline constexpr std::uint64_t kDeviceAlignment = 256;  // as cudaMalloc's
+inline constexpr std::uint64_t kPage = 4096;
 
 /// Zero pages, taken when touched. Throws std::runtime_error if the address space has no room.
 std::byte* reserve_zero_pages(std::uint64_t bytes);
@@ -54,14 +55,16 @@ class BitShadow {
 /// One reserved range, handed out from the front round and round: an address comes back as late as possible.
 class Region {
  public:
-  void attach(std::uint64_t base, std::uint64_t bytes);
-  /// 256-byte aligned; 0 if there is no room.
+  void attach(std::uint64_t base, std::uint64_t bytes, std::uint64_t alignment);
+  /// Aligned, with a red zone of at least the alignment on both sides; 0 if there is no room.
   std::uint64_t take(std::uint64_t bytes);
   void give(std::uint64_t base, std::uint64_t bytes);
   bool holds(std::uint64_t address) const { return address - base_ < bytes_; }
 
  private:
-  std::uint64_t base_ = 0, bytes_ = 0, cursor_ = 0;
+  std::uint64_t footprint(std::uint64_t bytes) const;
+
+  std::uint64_t base_ = 0, bytes_ = 0, alignment_ = 0, cursor_ = 0;
   std::map<std::uint64_t, std::uint64_t> free_;  // base -> bytes
 };
 
@@ -75,17 +78,16 @@ class Heap {
   static Heap& instance();
 
   std::uint64_t base = 0;   // of the reserved addresses: device, then host-visible
-  std::uint64_t alias = 0;  // distance from a device address to its bytes
-  Region device, host;
+  std::uint64_t alias = 0;  // distance from an address to the emulator's own mapping of its bytes, which is always accessible
+  Region device, host;      // host: managed and pinned memory, in pages of its own (runtime/pinned_guard)
   BitShadow defined;
   std::map<std::uint64_t, HeapEntry> entries;  // by base, freed ones in quarantine too
   std::deque<std::uint64_t> quarantine;
   std::uint64_t quarantined = 0, used = 0, serial = 0, generation = 1;
 
   bool holds(std::uint64_t address) const { return address - base < kDeviceSpace + kHostSpace; }
-  std::byte* at(std::uint64_t address) const {
-    return reinterpret_cast<std::byte*>(address - base < kDeviceSpace ? address + alias : address);
-  }
+  /// Registered host memory lies outside the reserved addresses.
+  std::byte* at(std::uint64_t address) const { return reinterpret_cast<std::byte*>(holds(address) ? address + alias : address); }
   const HeapEntry* entry_at(std::uint64_t address) const;
   HeapEntry* entry_at(std::uint64_t address) { return const_cast<HeapEntry*>(static_cast<const Heap*>(this)->entry_at(address)); }
   /// Lets the oldest freed blocks go until at most `keep` bytes are held back.

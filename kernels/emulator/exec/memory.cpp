@@ -34,13 +34,6 @@ std::string named(const Allocation& a) {
          (a.freed ? ", freed)" : ")");
 }
 
-void complain(Kind kind, const std::string& text) {
-  Finding finding;
-  finding.kind = kind;
-  finding.text = text;
-  Report::instance().add(finding);
-}
-
 }  // namespace
 
 DeviceMemory& DeviceMemory::instance() {
@@ -134,6 +127,7 @@ std::uint64_t DeviceMemory::total() const { return kPretendedTotal; }
 std::uint64_t DeviceMemory::used() const { return heap().used; }
 std::uint64_t DeviceMemory::generation() const { return heap().generation; }
 bool DeviceMemory::is_device_page(std::uint64_t address) const { return heap().device.holds(address); }
+bool DeviceMemory::is_host_page(std::uint64_t address) const { return heap().host.holds(address); }
 
 void DeviceMemory::define(std::uint64_t address, std::uint64_t bytes) {
   const HeapEntry* entry = heap().entry_at(address);
@@ -159,25 +153,18 @@ std::uint64_t DeviceMemory::first_undefined(std::uint64_t address, std::uint64_t
   return heap().defined.first_clear(address, std::min(bytes, entry->base + entry->bytes - address), bytes);
 }
 
-bool DeviceMemory::check_range(std::uint64_t address, std::uint64_t bytes, const char* operation) const {
-  if (bytes == 0) return true;
+std::optional<Finding> DeviceMemory::fault_of_range(std::uint64_t address, std::uint64_t bytes, const char* operation) const {
+  if (bytes == 0) return {};
   const HeapEntry* entry = heap().entry_at(address);
-  const std::string what = std::string(operation) + " of " + std::to_string(bytes) + " bytes at ";
-  if (entry == nullptr) {
-    if (!heap().holds(address)) return true;  // the host's own memory
-    complain(Kind::out_of_bounds, what + describe(address));
-    return false;
-  }
-  if (entry->freed) {
-    complain(Kind::freed, what + describe(address));
-    return false;
-  }
-  if (bytes > entry->base + entry->bytes - address) {
-    complain(Kind::out_of_bounds,
-             what + describe(address) + ": " + std::to_string(bytes - (entry->base + entry->bytes - address)) + " bytes too many");
-    return false;
-  }
-  return true;
+  if (entry == nullptr && !heap().holds(address)) return {};
+  Finding finding;
+  finding.kind = entry != nullptr && entry->freed ? Kind::freed : Kind::out_of_bounds;
+  finding.text = std::string(operation) + " of " + std::to_string(bytes) + " bytes at " + describe(address);
+  if (entry == nullptr || entry->freed) return finding;
+  const std::uint64_t room = entry->base + entry->bytes - address;
+  if (bytes <= room) return {};
+  finding.text += ": " + std::to_string(bytes - room) + " bytes too many";
+  return finding;
 }
 
 void DeviceMemory::reset() {

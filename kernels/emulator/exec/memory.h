@@ -1,12 +1,13 @@
 // Device memory: allocations with red zones and quarantine, the bytes behind device addresses, and what the checks remember of them.
 //
 // A device address is never readable by the host program: its pages are mapped without access, and the emulator reaches the bytes through
-// a second mapping `kAlias` further on. Managed and pinned memory is ordinary host memory. Shared, local and parameter memory have
-// windows of their own in the generic address space, above every host address.
+// a second mapping. Managed and pinned memory the host may touch, unless a queued copy is at it (runtime/pinned_guard). Shared, local and
+// parameter memory have windows of their own in the generic address space, above every host address.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,9 +58,9 @@ class DeviceMemory {
   /// Offset of the first undefined byte, or `bytes`.
   std::uint64_t first_undefined(std::uint64_t address, std::uint64_t bytes) const;
 
-  /// Copies of the runtime: bounds and definedness looked after. Host addresses are plain memory. Returns false (and a Finding) on a bad
-  /// range.
-  bool check_range(std::uint64_t address, std::uint64_t bytes, const char* operation) const;
+  /// What is wrong with a range that the runtime is asked to touch, as a finding without a place; nothing if it lies within one live
+  /// allocation or is the host's own memory.
+  std::optional<Finding> fault_of_range(std::uint64_t address, std::uint64_t bytes, const char* operation) const;
   /// Frees everything and forgets (cudaDeviceReset).
   void reset();
 
@@ -68,8 +69,10 @@ class DeviceMemory {
   /// Grows when an allocation comes or goes: what handlers remember of allocations is void then.
   std::uint64_t generation() const;
 
-  /// Within the pages that device addresses come from, allocated or not (for the host-access check, in a signal handler).
+  /// Within the pages that device addresses come from, allocated or not.
   bool is_device_page(std::uint64_t address) const;
+  /// Likewise of managed and pinned memory.
+  bool is_host_page(std::uint64_t address) const;
 };
 
 // For the stream-order check (runtime/order): the global memory that a launch reads and writes, exact to a word (or a byte), neighbours

@@ -48,8 +48,8 @@ Mask ending_lanes(const Warp& warp) {
   return lanes;
 }
 
-/// What is wrong with the masks of lanes that go ahead. A lane that had exited before the others came is no error (the manual asks for the
-/// non-exited lanes only); one that passed the instruction by, did something else and then exited (`passed_by`) is.
+/// What is wrong with the masks of lanes that go ahead. A lane that had exited before the others came is no error (the PTX manual waits for
+/// the non-exited lanes only); one that passed the instruction by, did something else and then exited (`passed_by`) is.
 void check_masks(Warp& warp, const Decoded& d, Mask active, const Mask* masks, Mask passed_by) {
   for_groups(masks, active, [&](Mask group, Mask member) {
     if (const Mask outside = group & ~member)

@@ -63,7 +63,7 @@ constexpr std::chrono::milliseconds kSilence{300};
 void run_when_silent() {
   for (std::uint64_t seen = 0;;) {
     std::this_thread::sleep_for(kSilence);
-    const std::lock_guard<std::mutex> held(lock());
+    const std::lock_guard held(lock());
     const std::uint64_t calls = call_count();
     if (calls == seen && Scheduler::instance().any_pending()) Scheduler::instance().finish_all();
     seen = calls;

@@ -23,7 +23,7 @@ cudaError_t error_of_exception();
 
 template <class F> cudaError_t api(const char* name, F&& body) {
   if (inside_host_function()) return cudaErrorNotPermitted;
-  const std::lock_guard<std::mutex> held(lock());
+  const std::lock_guard held(lock());
   current_call() = name;
   ++call_count();
   auto& state = DeviceState::instance();

@@ -2,13 +2,15 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
-#include <gradus/kernels/emulator/check/finding.h>
 #include <gradus/kernels/emulator/exec/machine.h>
 #include <gradus/kernels/emulator/exec/memory.h>
 #include <gradus/kernels/emulator/runtime/graph.h>
+#include <gradus/kernels/emulator/runtime/host_finding.h>
 
 namespace gradus::emulator::runtime {
 namespace {
@@ -46,18 +48,33 @@ void add_accesses(const Side& side, const Box& box, bool write, std::vector<Acce
   }
 }
 
-/// Does `kind` fit what the pointers are? cudaMemcpyDefault always does.
-bool kind_fits(cudaMemcpyKind kind, Where to, Where from) {
-  const bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
-  const bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
-  if (kind == cudaMemcpyDefault) return true;
-  if (to_device ? to == Where::pageable : to == Where::device) return false;
-  return from_device ? from != Where::pageable : from != Where::device;
+/// What the vendor's runtime refuses, often unnoticed because nobody looks at what a copy returns.
+cudaError_t refuse(Kind kind, const std::string& text) {
+  report_call(kind, text);
+  return cudaErrorInvalidValue;
+}
+
+/// Does the kind of copy fit what its pointers are? cudaMemcpyDefault always does.
+cudaError_t check_kind(const CopyRequest& request, Where to, Where from) {
+  constexpr const char* kNames[] = {"HostToHost", "HostToDevice", "DeviceToHost", "DeviceToDevice"};
+  if (request.kind == cudaMemcpyDefault) return cudaSuccess;
+  const bool to_device = request.kind == cudaMemcpyHostToDevice || request.kind == cudaMemcpyDeviceToDevice;
+  const bool from_device = request.kind == cudaMemcpyDeviceToHost || request.kind == cudaMemcpyDeviceToDevice;
+  const bool to_fits = to != (to_device ? Where::pageable : Where::device);
+  const bool from_fits = from != (from_device ? Where::pageable : Where::device);
+  if (to_fits && from_fits) return cudaSuccess;
+  const std::string wrong_to = std::string("the destination is ") + (to_device ? "host memory" : "device memory");
+  const std::string wrong_from = std::string("the source is ") + (from_device ? "host memory" : "device memory");
+  return refuse(Kind::host_access, std::string(request.call) + " with cudaMemcpy" + kNames[request.kind] + ", but " +
+                                       (to_fits     ? wrong_from
+                                        : from_fits ? wrong_to
+                                                    : wrong_to + " and " + wrong_from));
 }
 
 cudaError_t check_side(const Side& side, const Box& box, const char* call) {
   if (where_is(reinterpret_cast<const void*>(side.address)) == Where::pageable) return cudaSuccess;
-  return DeviceMemory::instance().check_range(side.address, span_of(side, box), call) ? cudaSuccess : cudaErrorInvalidValue;
+  const std::optional<Finding> fault = DeviceMemory::instance().fault_of_range(side.address, span_of(side, box), call);
+  return fault ? refuse(fault->kind, fault->text) : cudaSuccess;
 }
 
 /// Device address pages that hold no allocation: freed memory, or a pointer gone astray.
@@ -69,25 +86,22 @@ bool is_stray(std::uint64_t address) {
 cudaError_t check_copy(const CopyRequest& request) {
   if (request.kind < cudaMemcpyHostToHost || request.kind > cudaMemcpyDefault) return cudaErrorInvalidMemcpyDirection;
   if (request.box.bytes() == 0) return cudaSuccess;
-  if (request.to.address == 0 || request.from.address == 0) return cudaErrorInvalidValue;
+  if (request.to.address == 0 || request.from.address == 0)
+    return refuse(Kind::out_of_bounds, std::string(request.call) + " of " + std::to_string(request.box.bytes()) + " bytes: the " +
+                                           (request.to.address == 0 ? "destination" : "source") + " is a null pointer");
   if (request.box.height > 1 && (request.box.width > request.to.pitch || request.box.width > request.from.pitch))
     return cudaErrorInvalidPitchValue;
   const Where to = where_is(reinterpret_cast<const void*>(request.to.address)),
               from = where_is(reinterpret_cast<const void*>(request.from.address));
-  if (!kind_fits(request.kind, to, from)) return cudaErrorInvalidValue;
+  if (const cudaError_t error = check_kind(request, to, from)) return error;
   if (const cudaError_t error = check_side(request.to, request.box, request.call)) return error;
   return check_side(request.from, request.box, request.call);
 }
 
 void report_undefined(const Operation& operation, std::uint64_t address, std::uint64_t bytes, std::uint64_t first) {
-  const SourceLine where = resolve(operation.site);
-  Finding finding;
-  finding.kind = Kind::uninitialised;
-  finding.file = where.file;
-  finding.line = where.line;
-  finding.text = operation.name + " copies " + std::to_string(bytes) + " bytes to the host of which byte +" + std::to_string(first) +
-                 " was never written: " + DeviceMemory::instance().describe(address + first);
-  Report::instance().add(finding);
+  report_call(Kind::uninitialised, operation.site,
+              operation.name + " copies " + std::to_string(bytes) + " bytes to the host of which byte +" + std::to_string(first) +
+                  " was never written: " + DeviceMemory::instance().describe(address + first));
 }
 
 /// True if at least kPadding bytes in a row are undefined; `first` is where.
@@ -179,7 +193,9 @@ Operation fill_operation(const FillRequest& request, cudaError_t* error) {
   Operation operation;
   *error = cudaSuccess;
   if (request.box.bytes() == 0) return operation;
-  if (where_is(reinterpret_cast<const void*>(request.to.address)) == Where::pageable) *error = cudaErrorInvalidValue;
+  if (where_is(reinterpret_cast<const void*>(request.to.address)) == Where::pageable)
+    *error = refuse(Kind::host_access,
+                    std::string(request.call) + " of " + std::to_string(request.box.bytes()) + " bytes: the destination is host memory");
   if (*error == cudaSuccess) *error = check_side(request.to, request.box, request.call);
   if (*error != cudaSuccess) return operation;
   operation.name = request.call;

@@ -1,9 +1,13 @@
 // Entry points: copies and fills.
+#include <string>
+
 #include <gradus/kernels/emulator/runtime/api.h>
 #include <gradus/kernels/emulator/runtime/copy.h>
 #include <gradus/kernels/emulator/runtime/copy_parameters.h>
+#include <gradus/kernels/emulator/runtime/host_finding.h>
 #include <gradus/kernels/emulator/runtime/registry.h>
 
+using gradus::emulator::Kind;
 using namespace gradus::emulator::runtime;
 
 namespace {
@@ -44,7 +48,11 @@ cudaError_t copy_box(const char* call, const cudaMemcpy3DParms* parameters, cuda
 cudaError_t symbol_part(const void* symbol, std::size_t bytes, std::size_t offset, void** part) {
   std::uint64_t address = 0, size = 0;
   if (const int error = find_symbol(symbol, &address, &size)) return static_cast<cudaError_t>(error);
-  if (offset > size || bytes > size - offset) return cudaErrorInvalidValue;
+  if (offset > size || bytes > size - offset) {
+    report_call(Kind::out_of_bounds, std::string(current_call()) + " of " + std::to_string(bytes) + " bytes at +" + std::to_string(offset) +
+                                         " of a variable of " + std::to_string(size) + " bytes");
+    return cudaErrorInvalidValue;
+  }
   *part = reinterpret_cast<void*>(address + offset);
   return cudaSuccess;
 }

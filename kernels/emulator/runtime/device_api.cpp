@@ -187,7 +187,7 @@ cudaError_t cudaDeviceSynchronize() {
 }
 
 cudaError_t cudaDeviceReset() {
-  const std::lock_guard<std::mutex> held(lock());
+  const std::lock_guard held(lock());
   auto& scheduler = Scheduler::instance();
   if (DeviceState::instance().sticky == 0) scheduler.finish_all();
   const int error = DeviceState::instance().sticky;

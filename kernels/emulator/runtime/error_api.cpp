@@ -173,7 +173,7 @@ const char* cudaGetErrorString(cudaError_t error) {
 }
 
 cudaError_t cudaPeekAtLastError() {
-  const std::lock_guard<std::mutex> held(lock());
+  const std::lock_guard held(lock());
   const int sticky = DeviceState::instance().sticky;
   return sticky != 0 ? static_cast<cudaError_t>(sticky) : last_error();
 }

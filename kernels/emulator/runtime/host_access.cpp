@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <string>
 
-#include <gradus/kernels/emulator/check/finding.h>
 #include <gradus/kernels/emulator/exec/memory.h>
 #include <gradus/kernels/emulator/runtime/exit_report.h>
-#include <gradus/kernels/emulator/runtime/source_line.h>
+#include <gradus/kernels/emulator/runtime/host_finding.h>
+#include <gradus/kernels/emulator/runtime/pinned_guard.h>
 
 namespace gradus::emulator::runtime {
 namespace {
@@ -36,33 +36,39 @@ CallSite site_of(void* context) {
 }
 
 [[noreturn]] void end_with_finding(std::uint64_t address, void* context) {
-  const SourceLine where = resolve(site_of(context));
-  Finding finding;
-  finding.kind = Kind::host_access;
-  finding.file = where.file;
-  finding.line = where.line;
-  finding.text = std::string("the host ") + (was_write(context) ? "writes" : "reads") +
-                 " device memory: " + DeviceMemory::instance().describe(address) + ". Use cudaMemcpy";
-  Report::instance().add(finding);
+  report_call(Kind::host_access, site_of(context),
+              std::string("the host ") + (was_write(context) ? "writes" : "reads") +
+                  " device memory: " + DeviceMemory::instance().describe(address) + ". Use cudaMemcpy");
   end_process(kFindingExitCode);
 }
 
-// Beyond what async-signal safety allows, deliberately: the fault is synchronous, in the program's own code, and the process ends here.
+/// The host touches what a queued copy needs: a finding, after which it may go on.
+void report_early_touch(std::uint64_t address, void* context) {
+  const std::lock_guard held(lock());
+  const std::string text = give_up_guard(address, was_write(context));
+  if (!text.empty()) report_call(Kind::stream_order, site_of(context), text);  // else another thread's fault has given it back
+}
+
+// Beyond what async-signal safety allows, deliberately: the fault is synchronous and in the program's own code.
 void on_fault(int number, siginfo_t* info, void* context) {
   const auto address = reinterpret_cast<std::uint64_t>(info->si_addr);
   if (DeviceMemory::instance().is_device_page(address)) end_with_finding(address, context);
-  if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction != nullptr) return before.sa_sigaction(number, info, context);
-  if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) return before.sa_handler(number);
+  if (DeviceMemory::instance().is_host_page(address)) return report_early_touch(address, context);
+  static bool passed_on = false;  // once: the other handler may have put this one back and raised the signal anew
+  if (!passed_on) {
+    passed_on = true;
+    if ((before.sa_flags & SA_SIGINFO) != 0 && before.sa_sigaction != nullptr) return before.sa_sigaction(number, info, context);
+    if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) return before.sa_handler(number);
+  }
   signal(number, SIG_DFL);  // returns to the instruction, which faults again and ends the process as usual
 }
 
 }  // namespace
 
 void catch_host_access() {
-  static bool once = false;
-  if (once) return;
-  once = true;
   struct sigaction action = {};
+  if (sigaction(SIGSEGV, nullptr, &action) == 0 && (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_fault) return;
+  action = {};
   action.sa_sigaction = on_fault;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   sigaction(SIGSEGV, &action, &before);

@@ -3,7 +3,8 @@
 
 namespace gradus::emulator::runtime {
 
-/// Installs the SIGSEGV handler (once). Faults outside device pages go to the handler that was there before.
+/// Installs the SIGSEGV handler, if it is not there (any more: test frameworks install their own). Faults outside device pages go to the
+/// handler that was there before.
 void catch_host_access();
 
 }  // namespace gradus::emulator::runtime

@@ -71,7 +71,7 @@ cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, size_t* shared, 
 }
 
 cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* function) {
-  const std::lock_guard<std::mutex> held(lock());
+  const std::lock_guard held(lock());
   *kernel = reinterpret_cast<cudaKernel_t>(find_entry(function));
   return *kernel == nullptr ? cudaErrorInvalidDeviceFunction : cudaSuccess;
 }

@@ -6,6 +6,7 @@
 #include <gradus/kernels/emulator/runtime/api.h>
 #include <gradus/kernels/emulator/runtime/copy.h>
 #include <gradus/kernels/emulator/runtime/graph.h>
+#include <gradus/kernels/emulator/runtime/host_finding.h>
 #include <gradus/kernels/emulator/runtime/order.h>
 #include <gradus/kernels/emulator/runtime/registry.h>
 
@@ -35,33 +36,31 @@ cudaError_t allocate(void** pointer, std::size_t bytes, AllocationKind kind, con
   return cudaSuccess;
 }
 
-void report_freed_twice(std::uint64_t address) {
-  const SourceLine where = resolve(CallSite::here());
-  Finding finding;
-  finding.kind = Kind::freed;
-  finding.file = where.file;
-  finding.line = where.line;
-  finding.text = std::string(current_call()) + " of memory that is freed already: " + DeviceMemory::instance().describe(address);
-  Report::instance().add(finding);
+/// What is wrong with freeing what begins here, by an entry point for pinned memory (`host`) or for the device's; null if nothing is.
+const char* fault_of_free(const Allocation* allocation, std::uint64_t base, bool host) {
+  if (allocation == nullptr) return "of what no allocation call returned: ";
+  if (allocation->freed) return "of memory that is freed already: ";
+  if (allocation->base != base) return "of a pointer that is not the beginning of its allocation: ";
+  switch (allocation->kind) {
+    case AllocationKind::variable:
+    case AllocationKind::constant: return "of a variable: ";
+    case AllocationKind::pinned: return host ? nullptr : "of pinned memory (cudaFreeHost frees that): ";
+    default: return host ? "of memory that is not pinned (cudaFree frees that): " : nullptr;
+  }
 }
 
-/// Frees what begins here; `kinds`: what this entry point may free.
 cudaError_t release(void* pointer, bool host) {
   if (pointer == nullptr) return cudaSuccess;
   const auto base = reinterpret_cast<std::uint64_t>(pointer);
   auto& memory = DeviceMemory::instance();
   const Allocation* allocation = memory.find(base);
-  if (allocation != nullptr && !allocation->freed) {
-    const bool is_host = allocation->kind == AllocationKind::pinned;
-    const bool is_variable = allocation->kind == AllocationKind::variable || allocation->kind == AllocationKind::constant;
-    if (allocation->base != base || is_host != host || is_variable) return cudaErrorInvalidValue;
-    forget_allocation(allocation->serial);
+  if (const char* fault = fault_of_free(allocation, base, host)) {
+    report_call(Kind::freed, std::string(current_call()) + " " + fault + memory.describe(base));
+    return cudaErrorInvalidValue;
   }
-  switch (memory.free(base)) {
-    case DeviceMemory::FreeResult::ok: return cudaSuccess;
-    case DeviceMemory::FreeResult::already_freed: report_freed_twice(base); return cudaErrorInvalidValue;
-    default: return cudaErrorInvalidValue;
-  }
+  forget_allocation(allocation->serial);
+  memory.free(base);
+  return cudaSuccess;
 }
 
 cudaError_t free_after_everything(void* pointer, bool host) {
@@ -88,8 +87,7 @@ cudaError_t free_on(void* pointer, cudaStream_t handle) {
   if (stream == nullptr) return cudaErrorInvalidResourceHandle;
   if (pointer == nullptr) return cudaSuccess;
   const Allocation* allocation = DeviceMemory::instance().find(reinterpret_cast<std::uint64_t>(pointer));
-  if (allocation == nullptr || allocation->freed) return release(pointer, false);
-  if (allocation->base != reinterpret_cast<std::uint64_t>(pointer)) return cudaErrorInvalidValue;
+  if (fault_of_free(allocation, reinterpret_cast<std::uint64_t>(pointer), false) != nullptr) return release(pointer, false);
   Operation operation;
   operation.name = "cudaFreeAsync";
   operation.site = CallSite::here();

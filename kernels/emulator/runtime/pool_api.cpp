@@ -4,6 +4,7 @@
 #include <gradus/kernels/emulator/exec/memory.h>
 #include <gradus/kernels/emulator/runtime/api.h>
 #include <gradus/kernels/emulator/runtime/copy.h>
+#include <gradus/kernels/emulator/runtime/host_finding.h>
 
 using namespace gradus::emulator;
 using namespace gradus::emulator::runtime;
@@ -26,8 +27,10 @@ cudaError_t give_pool(cudaMemPool_t* pool) {
 /// A hint about managed memory must name some.
 cudaError_t check_hint(const void* pointer, std::size_t bytes) {
   if (bytes == 0 || where_is(pointer) != Where::managed) return cudaErrorInvalidValue;
-  return DeviceMemory::instance().check_range(reinterpret_cast<std::uint64_t>(pointer), bytes, current_call()) ? cudaSuccess
-                                                                                                               : cudaErrorInvalidValue;
+  const auto fault = DeviceMemory::instance().fault_of_range(reinterpret_cast<std::uint64_t>(pointer), bytes, current_call());
+  if (!fault) return cudaSuccess;
+  report_call(fault->kind, fault->text);
+  return cudaErrorInvalidValue;
 }
 
 cudaError_t prefetch(const void* pointer, std::size_t bytes, cudaStream_t stream) {

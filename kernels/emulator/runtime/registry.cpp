@@ -178,7 +178,7 @@ using namespace gradus::emulator::runtime;
 extern "C" {
 
 void** __cudaRegisterFatBinary(void* wrapper) {
-  const std::lock_guard<std::mutex> held(lock());
+  const std::lock_guard held(lock());
   report_at_exit();
   catch_host_access();
   auto binary = std::make_unique<FatBinary>();
@@ -192,7 +192,7 @@ void __cudaRegisterFatBinaryEnd(void**) {}
 void __cudaUnregisterFatBinary(void**) {}
 
 void __cudaRegisterFunction(void** handle, const char* host_function, char*, const char* name, int, uint3*, uint3*, dim3*, dim3*, int*) {
-  const std::lock_guard<std::mutex> held(lock());
+  const std::lock_guard held(lock());
   auto entry = std::make_unique<Entry>();
   entry->owner = &binary_of(handle);
   entry->host_function = host_function;
@@ -203,19 +203,19 @@ void __cudaRegisterFunction(void** handle, const char* host_function, char*, con
 }
 
 void __cudaRegisterVar(void** handle, char* host_variable, char*, const char* name, int, size_t bytes, int, int) {
-  const std::lock_guard<std::mutex> held(lock());
+  const std::lock_guard held(lock());
   add_symbol(handle, host_variable, name, bytes);
 }
 
 void __cudaRegisterManagedVar(void** handle, void** pointer, char*, const char* name, int, size_t bytes, int, int) {
-  const std::lock_guard<std::mutex> held(lock());
+  const std::lock_guard held(lock());
   add_symbol(handle, pointer, name, bytes).managed_pointer = pointer;
 }
 
 void __cudaRegisterHostVar(void**, const char*, char*, size_t) {}
 
 char __cudaInitModule(void** handle) {
-  const std::lock_guard<std::mutex> held(lock());
+  const std::lock_guard held(lock());
   return load_module(binary_of(handle)) == 0 ? 1 : 0;
 }
 

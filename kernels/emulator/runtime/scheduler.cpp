@@ -7,6 +7,7 @@
 #include <gradus/kernels/emulator/exec/memory.h>
 #include <gradus/kernels/emulator/runtime/device_state.h>
 #include <gradus/kernels/emulator/runtime/order.h>
+#include <gradus/kernels/emulator/runtime/pinned_guard.h>
 
 namespace gradus::emulator::runtime {
 
@@ -22,8 +23,8 @@ void Clock::set(std::uint32_t stream, std::uint32_t index) {
 
 bool Clock::covers(std::uint32_t stream, std::uint32_t index) const { return stream < at_.size() && at_[stream] >= index; }
 
-std::mutex& lock() {
-  static auto* mutex = new std::mutex;  // never destroyed: calls come in during exit
+std::recursive_mutex& lock() {
+  static auto* mutex = new std::recursive_mutex;  // never destroyed: calls come in during exit
   return *mutex;
 }
 
@@ -97,6 +98,7 @@ OperationPtr Scheduler::enqueue(Stream& stream, Operation operation) {
   op->clock.set(stream.id, op->index);
   // Only what is not done yet still matters for running.
   op->after.erase(std::remove_if(op->after.begin(), op->after.end(), [](const auto& before) { return before->done; }), op->after.end());
+  guard_host_pages(*op);
   stream.queue.push_back(op);
   stream.last = op;
   return op;
@@ -147,11 +149,12 @@ void Scheduler::finish(const OperationPtr& operation) {
   while (!operation->done) {
     if (step()) continue;
     // Another thread is inside a host function that everything waits for.
-    std::unique_lock<std::mutex> held(lock(), std::adopt_lock);
+    std::unique_lock held(lock(), std::adopt_lock);
     ran_.wait(held);
     held.release();
   }
   host_.join(operation->clock);
+  release_guards(host_);
   if (!any_pending()) forget_ordered(host_);  // what is still queued may be unordered with what the host has waited for
 }
 
@@ -198,6 +201,7 @@ void Scheduler::drop_all() {
       stream->queue.clear();
     }
   }
+  drop_guards();
 }
 
 }  // namespace gradus::emulator::runtime

@@ -124,11 +124,12 @@ class Scheduler {
   std::mt19937_64 random_;
   std::uint32_t next_id_ = 0;
   std::uint64_t sequence_ = 0;
-  std::condition_variable ran_;
+  std::condition_variable_any ran_;
 };
 
-/// The runtime's one lock; held by every entry point (api.h). Released around host functions.
-std::mutex& lock();
+/// The runtime's one lock; held by every entry point (api.h). Released around host functions. Recursive only for the handler of faults
+/// (host_access.cpp), which may meet a guarded page while an entry point reads its arguments.
+std::recursive_mutex& lock();
 /// Host seconds since some fixed moment.
 double now();
 

@@ -3,28 +3,17 @@
 #include <string>
 #include <utility>
 
-#include <gradus/kernels/emulator/check/finding.h>
 #include <gradus/kernels/emulator/exec/machine.h>
 #include <gradus/kernels/emulator/exec/memory.h>
 #include <gradus/kernels/emulator/runtime/api.h>
 #include <gradus/kernels/emulator/runtime/graph.h>
+#include <gradus/kernels/emulator/runtime/host_finding.h>
 
 namespace gradus::emulator {
 namespace {
 
 using runtime::Access;
 using runtime::Operation;
-
-void add_finding(Kind kind, const char* name, const runtime::CallSite& site, const std::string& text) {
-  const runtime::SourceLine where = resolve(site);
-  Finding finding;
-  finding.kind = kind;
-  finding.file = where.file;
-  finding.line = where.line;
-  finding.kernel = name;
-  finding.text = text;
-  Report::instance().add(finding);
-}
 
 /// Within one live allocation?
 bool is_sound(const Range& range, const char* name, const runtime::CallSite& site) {
@@ -33,9 +22,10 @@ bool is_sound(const Range& range, const char* name, const runtime::CallSite& sit
   const Allocation* allocation = DeviceMemory::instance().find(begin);
   if (allocation != nullptr && !allocation->freed && range.bytes <= allocation->base + allocation->bytes - begin) return true;
   const bool freed = allocation != nullptr && allocation->freed;
-  add_finding(freed ? Kind::freed : Kind::out_of_bounds, name, site,
+  report_call(freed ? Kind::freed : Kind::out_of_bounds, site,
               std::string(name) + ": argument `" + range.name + "` spans " + std::to_string(range.bytes) +
-                  " bytes: " + DeviceMemory::instance().describe(begin));
+                  " bytes: " + DeviceMemory::instance().describe(begin),
+              name);
   return false;
 }
 
@@ -43,9 +33,10 @@ void check_defined(const Operation& self, const char* name, const Range& range) 
   const auto begin = reinterpret_cast<std::uint64_t>(range.address);
   const std::uint64_t first = range.bytes == 0 ? 0 : DeviceMemory::instance().first_undefined(begin, range.bytes);
   if (first == range.bytes || options().checks != Checks::all) return;
-  add_finding(Kind::uninitialised, name, self.site,
+  report_call(Kind::uninitialised, self.site,
               std::string(name) + " reads `" + range.name + "` of which byte +" + std::to_string(first) +
-                  " was never written: " + DeviceMemory::instance().describe(begin + first));
+                  " was never written: " + DeviceMemory::instance().describe(begin + first),
+              name);
 }
 
 }  // namespace

@@ -136,3 +136,20 @@ extern "C" __global__ void returns_before_a_full_mask(int* data, int* out, int* 
   if (threadIdx.x >= 20) return;
   out[threadIdx.x] = __any_sync(~0u, data[threadIdx.x] == 19);
 }
+// The PTX manual lets a vote or shuffle wait for the lanes of its mask that have not exited: those that have are no error by themselves ...
+// launch: 1 x 32
+extern "C" __global__ void ballot_of_the_lanes_that_are_left(int* data, int* out, int* gone) {
+  if (threadIdx.x >= 16) return;
+  out[threadIdx.x] = __ballot_sync(~0u, 1);
+}
+// ... but what a lane reads from one of them is undefined.
+// launch: 1 x 32
+extern "C" __global__ void reads_a_lane_that_has_returned(int* data, int* out, int* gone) {
+  if (threadIdx.x >= 16) return;
+  out[threadIdx.x] = __shfl_down_sync(~0u, data[threadIdx.x], 8);  // finds: shuffle-mask
+}
+// launch: 1 x 32
+extern "C" __global__ void reads_lanes_that_are_left(int* data, int* out, int* gone) {
+  if (threadIdx.x >= 16) return;
+  out[threadIdx.x] = __shfl_xor_sync(~0u, data[threadIdx.x], 8);
+}
