@@ -24,7 +24,8 @@ struct Conv2dShape {
   std::int64_t out_h = 0, out_w = 0;
 };
 
-// Scratch is a few MiB for each thread of the current pool, whatever the batch: no array of patches is ever made.
+// No array of patches is ever made. Scratch on the CPU: a few MiB for each thread of the current pool, whatever the batch. On a GPU: none
+// for y and dx; for dw its sums over parts of the images; what cuDNN asks for where it does the work, whose order of sums is its own.
 #define GRADUS_DECLARE_CONVOLUTION                                                                                 \
   std::size_t conv2d_workspace_bytes(DType dtype, const Conv2dShape& conv);                                        \
   /* y = conv(x, w) (+ bias [k]; bias.data may be null) */                                                         \

@@ -1,7 +1,8 @@
 // Matrix products: row-major, batched, either operand transposed, leading dimensions and batch strides free.
 //
-// c[i, j] = sum_k a(i, k) b(k, j). Every output is one chain of multiply-adds over k, in order, cut into blocks of kGemmDepth whose sums
-// are added in order: so a row's bits do not depend on the rows beside it, on the thread count or on the transposes.
+// c[i, j] = sum_k a(i, k) b(k, j). On the CPU every output is one chain of multiply-adds over k, in order, cut into blocks of kGemmDepth
+// whose sums are added in order: so a row's bits do not depend on the rows beside it, on the thread count or on the transposes. On a GPU
+// the shape decides into how many chains an output is cut, so that the number of rows may show in the bits; cuBLAS promises less.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +11,7 @@
 
 namespace gradus::inline v0 {
 
-/// k-block of a product: part of the definition of its bits (a 256-deep panel of 16 f32 columns is 16 KiB, half an L1).
+/// k-block of a product on the CPU: part of the definition of its bits (a 256-deep panel of 16 f32 columns is 16 KiB, half an L1).
 inline constexpr std::int64_t kGemmDepth = 256;
 
 /// One product, or `batch` of them at fixed strides (in elements; stride 0 repeats an operand).
@@ -30,6 +31,7 @@ std::size_t gemm_workspace_bytes(DType dtype, const Gemm& g);
 void gemm(DType dtype, const Gemm& g, void* c, const void* a, const void* b, const void* bias, Workspace workspace);
 }  // namespace cpu
 namespace cuda {
+/// Scratch for gemm(): the sums of the chains where an output is cut into several. 0 where none is, and for cuBLAS.
 std::size_t gemm_workspace_bytes(DType dtype, const Gemm& g);
 void gemm(DType dtype, const Gemm& g, void* c, const void* a, const void* b, const void* bias, Workspace workspace);
 }  // namespace cuda

@@ -1,4 +1,4 @@
-// InfoNCE: forward, backward, double backward of NT-Xent, the symmetric form and the queue.
+// InfoNCE: forward, backward, double backward of NT-Xent, the supervised and the symmetric form and the queue.
 #include <gradus/benchmarks/kernels/entry.h>
 #include <gradus/kernels/contrastive.h>
 
@@ -10,14 +10,19 @@ struct Sizes {
   ContrastiveForm form;
   std::int64_t anchors, queries, keys;
 };
-constexpr std::int64_t kWidth = 128;
+constexpr std::int64_t kWidth = 128, kClasses = 10;
 
 Contrastive operands(Operands& o, const Sizes& s) {
   Contrastive x;
   x.form = s.form;
   x.query = o.in({s.queries, kWidth});
-  x.key = s.form == ContrastiveForm::nt_xent ? x.query : o.in({s.keys, kWidth});
+  x.key = compares_own_rows(s.form) ? x.query : o.in({s.keys, kWidth});
   if (s.form == ContrastiveForm::queue) x.positive = o.in({s.queries, kWidth});
+  if (s.form == ContrastiveForm::supervised) {
+    std::vector<std::int64_t> labels;
+    for (std::int64_t i = 0; i < s.queries; ++i) labels.push_back(i % kClasses);
+    x.labels = o.in({s.queries}, labels);
+  }
   x.temperature = o.number(0.1f);
   return x;
 }
@@ -82,6 +87,7 @@ void add_form(std::vector<Entry>& entries, const Sizes& s) {
 
 void add_contrastive(std::vector<Entry>& entries) {
   add_form(entries, {"nt_xent [512, 128]", ContrastiveForm::nt_xent, 512, 512, 512});
+  add_form(entries, {"supervised [512, 128], 10 classes", ContrastiveForm::supervised, 512, 512, 512});
   add_form(entries, {"clip [256, 128] x 2", ContrastiveForm::symmetric, 512, 256, 256});
   add_form(entries, {"queue [64, 128] x 2048", ContrastiveForm::queue, 64, 64, 2048});
 }

@@ -16,7 +16,7 @@ Contrastive ContrastiveOperands::arrays() const {
   Contrastive c;
   c.form = form;
   c.query = query.array(), c.key = key.array(), c.temperature = temperature.array();
-  (form == ContrastiveForm::queue ? c.positive : c.positive_index) = optional(positive);
+  (form == ContrastiveForm::queue ? c.positive : form == ContrastiveForm::supervised ? c.labels : c.positive_index) = optional(positive);
   c.mask = optional(mask);
   return c;
 }
@@ -50,7 +50,7 @@ ContrastiveSecondOrder run_second_order(const Entry& e, const ContrastiveOperand
   const auto wanted = [&](BackwardInput i, const Tensor& like) { return e.needs(i) ? empty_like(like) : Tensor(); };
   ContrastiveSecondOrder dd{empty_like(e.saved(kDloss)), {}};
   dd.operands.query = wanted(kOfQuery, x.query);
-  if (x.form != Form::nt_xent) dd.operands.key = wanted(kOfKey, x.key);
+  if (!compares_own_rows(x.form)) dd.operands.key = wanted(kOfKey, x.key);
   if (x.form == Form::queue) dd.operands.positive = wanted(kOfPositive, x.positive);
   dd.operands.temperature = wanted(kOfTemperature, x.temperature);
   const auto out = [](Tensor& t) { return t ? fresh(t) : Array(); };
@@ -97,7 +97,7 @@ Grads contrastive_rule(const Entry& e, const Tensor& dloss) {
   ResultList list;
   BackwardResults at{x.form};
   if (e.needs(0) || e.needs(3)) at.query = list.add(x.query);  // the temperature's gradient is a sum over the query's
-  if (e.needs(1) && x.form != Form::nt_xent) at.key = list.add(x.key);
+  if (e.needs(1) && !compares_own_rows(x.form)) at.key = list.add(x.key);
   if (e.needs(2) && x.form == Form::queue) at.positive = list.add(x.positive);
   if (e.needs(3)) at.temperature = list.add(x.temperature);
   const Contrastive arrays = x.arrays();
@@ -155,9 +155,9 @@ void check_beside_query(const char* op, const Tensor& query, const char* name, c
     raise_shape(tag(op) + describe("query", query) + " and " + describe(name, other) + ": expected rows of the same length");
 }
 
-void check_same_rows(const char* op, const Tensor& query, const char* name, const Tensor& other) {
-  if (other.size(0) != query.size(0))
-    raise_shape(tag(op) + describe("query", query) + " and " + describe(name, other) + ": expected one row for each query");
+void check_same_rows(const char* op, const char* rows, const Tensor& x, const char* name, const Tensor& other) {
+  if (other.size(0) != x.size(0))
+    raise_shape(tag(op) + describe(rows, x) + " and " + describe(name, other) + ": expected one for each row of " + rows);
 }
 
 void check_negatives(const char* op, bool any, const char* name, const Tensor& x) {
@@ -197,7 +197,7 @@ Tensor info_nce(const Tensor& query, const Tensor& key, const Tensor& positive_i
   require_rank(op, "positive_index", positive_index, 1);
   check_same_device(op, "query", query, "positive_index", positive_index);
   require_indices(op, "positive_index", positive_index, key.size(0));
-  check_same_rows(op, query, "positive_index", positive_index);
+  check_same_rows(op, "query", query, "positive_index", positive_index);
   check_negatives(op, query.size(0) == 0 || key.size(0) > 1, "key", key);
   const ContrastiveOperands x{Form::key_set, query, key, temperature, positive_index, options.mask};
   check_mask(op, x);
@@ -209,7 +209,7 @@ Tensor queue_info_nce(const Tensor& query, const Tensor& positive, const Tensor&
   constexpr const char* op = "queue_info_nce";
   check_rows(op, "query", query);
   check_beside_query(op, query, "positive", positive);
-  check_same_rows(op, query, "positive", positive);
+  check_same_rows(op, "query", query, "positive", positive);
   check_beside_query(op, query, "queue", queue);
   check_temperature(op, "query", query, temperature);
   check_negatives(op, query.size(0) == 0 || queue.size(0) > 0, "queue", queue);
@@ -222,7 +222,7 @@ Tensor symmetric_info_nce(const Tensor& query, const Tensor& key, const Tensor& 
   constexpr const char* op = "symmetric_info_nce";
   check_rows(op, "query", query);
   check_beside_query(op, query, "key", key);
-  check_same_rows(op, query, "key", key);
+  check_same_rows(op, "query", query, "key", key);
   check_temperature(op, "query", query, temperature);
   check_negatives(op, query.size(0) != 1, "query", query);
   const ContrastiveOperands x{Form::symmetric, query, key, temperature, {}, options.mask};
@@ -239,6 +239,18 @@ Tensor nt_xent(const Tensor& z, const Tensor& temperature, Reduction reduction) 
   return reduce(op, losses({Form::nt_xent, z, z, temperature, {}, {}}), reduction);
 }
 
+Tensor supervised_contrastive(const Tensor& z, const Tensor& labels, const Tensor& temperature, Reduction reduction) {
+  constexpr const char* op = "supervised_contrastive";
+  check_rows(op, "z", z);
+  check_temperature(op, "z", z, temperature);
+  require_dtype(op, "labels", labels, DType::i64);
+  require_rank(op, "labels", labels, 1);
+  check_same_device(op, "z", z, "labels", labels);
+  check_same_rows(op, "z", z, "labels", labels);
+  check_negatives(op, z.size(0) == 0 || z.size(0) > 2, "z", z);
+  return reduce(op, losses({Form::supervised, z, z, temperature, labels, {}}), reduction);
+}
+
 Tensor info_nce(const Tensor& query, const Tensor& key, const Tensor& positive_index, double temperature, const InfoNceOptions& options) {
   return info_nce(query, key, positive_index, temperature_like("info_nce", "query", query, temperature), options);
 }
@@ -250,6 +262,9 @@ Tensor symmetric_info_nce(const Tensor& query, const Tensor& key, double tempera
 }
 Tensor nt_xent(const Tensor& z, double temperature, Reduction reduction) {
   return nt_xent(z, temperature_like("nt_xent", "z", z, temperature), reduction);
+}
+Tensor supervised_contrastive(const Tensor& z, const Tensor& labels, double temperature, Reduction reduction) {
+  return supervised_contrastive(z, labels, temperature_like("supervised_contrastive", "z", z, temperature), reduction);
 }
 
 }  // namespace gradus::inline v0

@@ -1,9 +1,9 @@
 // Contrastive losses, fused: memory for the loss and its gradients to second order grows with the number of rows, never with its square.
 //
 // Each loss compares scores <query, key> / temperature; rows are usually unit vectors (l2_normalize), which no op here enforces. Every
-// anchor's loss is the cross-entropy of its positive among its positive and negatives. The temperature is a number, or a tensor of one
-// element that may be trained. Gradients reach queries, keys and temperature and are differentiable again: the second order is in closed
-// form; from the third on the rules are compositions, which keep the score matrix.
+// anchor's loss is the cross-entropy of its positive (the mean over its positives) among its positives and negatives. The temperature is a
+// number, or a tensor of one element that may be trained. Gradients reach queries, keys and temperature and are differentiable again: the
+// second order is in closed form; from the third on the rules are compositions, which keep the score matrix.
 //
 // All throw DTypeError (f32 or f64, all operands the same), ShapeError (also where no anchor could have a negative: a loss that is
 // silently 0; and for the mean of no anchors) and ValueError for a temperature that is not positive.
@@ -59,5 +59,15 @@ Tensor symmetric_info_nce(const Tensor& query, const Tensor& key, double tempera
 ///     Tensor loss = nt_xent(concat({l2_normalize(u_a, 1), l2_normalize(u_b, 1)}, 0), 0.5);
 Tensor nt_xent(const Tensor& z, const Tensor& temperature, Reduction reduction = Reduction::mean);
 Tensor nt_xent(const Tensor& z, double temperature, Reduction reduction = Reduction::mean);
+
+/// The supervised contrastive loss: z [B, D] with labels i64 [B] of any values; the positives of a row are all other rows with its label,
+/// and every other row counts in its softmax. none gives [B]. A row whose label nobody shares costs 0, yet counts in the mean, as in the
+/// authors' code; where that is so of all rows the loss is 0 and no error. Throws ShapeError for one row and for two, where it is always 0.
+///
+/// Khosla et al. 2020, "Supervised Contrastive Learning", eq. 2.
+///
+///     Tensor loss = supervised_contrastive(concat({l2_normalize(u_a, 1), l2_normalize(u_b, 1)}, 0), concat({labels, labels}, 0), 0.1);
+Tensor supervised_contrastive(const Tensor& z, const Tensor& labels, const Tensor& temperature, Reduction reduction = Reduction::mean);
+Tensor supervised_contrastive(const Tensor& z, const Tensor& labels, double temperature, Reduction reduction = Reduction::mean);
 
 }  // namespace gradus::inline v0

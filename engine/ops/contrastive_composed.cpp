@@ -12,7 +12,7 @@
 namespace gradus::inline v0::detail {
 namespace {
 
-/// The pairs as matrices: who may be compared, and who belongs together. Constants of the operands' type, 0 and 1.
+/// The pairs as matrices: who may be compared (0 or 1), and who belongs together (1 / |P|, else 0). Constants of the operands' type.
 struct Pairs {
   Tensor allowed, positive;
 };
@@ -26,6 +26,13 @@ Tensor other_view(std::int64_t rows, Device device) {
   return Tensor::from(index, {rows}).to(device);
 }
 
+/// Nothing is allowed to a row without positives: all of its terms are 0 then.
+Pairs pairs_by_label(const Tensor& labels, const Tensor& like) {
+  const Tensor other = 1 - identity(labels.size(0), like);
+  const Tensor same = cast(equal(unsqueeze(labels, 1), unsqueeze(labels, 0)), like.dtype()) * other, count = sum(same, {1}, keepdims);
+  return {other * minimum(count, 1), same / maximum(count, 1)};
+}
+
 Pairs pairs_of(const ContrastiveOperands& x) {
   const std::int64_t rows = x.query.size(0), columns = x.key.size(0);
   const DType dtype = x.query.dtype();
@@ -34,6 +41,7 @@ Pairs pairs_of(const ContrastiveOperands& x) {
     case ContrastiveForm::key_set: return {allowed, one_hot(x.positive, columns, dtype) * allowed};
     case ContrastiveForm::symmetric: return {allowed, identity(rows, x.query) * allowed};
     case ContrastiveForm::nt_xent: return {1 - identity(rows, x.query), one_hot(other_view(rows, x.query.device()), rows, dtype)};
+    case ContrastiveForm::supervised: return pairs_by_label(x.positive, x.query);
     case ContrastiveForm::queue: break;
   }
   const Tensor own = identity(rows, x.query);  // the positives are further columns
@@ -70,13 +78,13 @@ Tensor product(const Tensor& a, const Tensor& b) { return matmul(a, b); }
 Tensor product_transposed(const Tensor& a, const Tensor& b) { return matmul(a, b, {.transpose_b = true}); }
 Tensor transposed_product(const Tensor& a, const Tensor& b) { return matmul(a, b, {.transpose_a = true}); }
 
-/// A queue's positives as further keys, NT-Xent's rows as keys.
+/// A queue's positives as further keys, rows that are compared with each other as keys.
 struct Sides {
   Tensor key, u, v;
 };
 Sides sides_of(const ContrastiveOperands& x, const ContrastiveValues& u) {
   const Tensor query = or_zeros(u.query, x.query);
-  if (x.form == ContrastiveForm::nt_xent) return {x.key, query, query};
+  if (compares_own_rows(x.form)) return {x.key, query, query};
   const Tensor key = or_zeros(u.key, x.key);
   if (x.form != ContrastiveForm::queue) return {x.key, query, key};
   return {concat({x.key, x.positive}, 0), query, concat({key, or_zeros(u.positive, x.positive)}, 0)};
@@ -85,7 +93,8 @@ Sides sides_of(const ContrastiveOperands& x, const ContrastiveValues& u) {
 ContrastiveValues split(const ContrastiveOperands& x, const Tensor& query, const Tensor& key, const Tensor& temperature) {
   const std::int64_t columns = x.key.size(0);
   switch (x.form) {
-    case ContrastiveForm::nt_xent: return {query + key, {}, {}, temperature};
+    case ContrastiveForm::nt_xent:
+    case ContrastiveForm::supervised: return {query + key, {}, {}, temperature};
     case ContrastiveForm::queue: return {query, slice_rows(key, 0, columns), slice_rows(key, columns, key.size(0)), temperature};
     default: return {query, key, {}, temperature};
   }

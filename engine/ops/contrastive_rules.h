@@ -10,7 +10,7 @@ namespace gradus::inline v0::detail {
 struct ContrastiveOperands {
   ContrastiveForm form;
   Tensor query, key, temperature;
-  Tensor positive;  // queue: the positives; key_set: their index
+  Tensor positive;  // queue: the positives; key_set: their index; supervised: the labels that say which they are
   Tensor mask;
 
   Contrastive arrays() const;

@@ -21,7 +21,8 @@ template <class T> inline constexpr Index kTile = sizeof(T) == 4 ? 144 : 96;  //
 /// rounding as well; f64 likewise.
 template <class T> inline constexpr T kSmallestSum = sizeof(T) == 4 ? T(1.9e-22) : T(1e-260);
 
-/// The negatives that the anchors of one side have seen: padded to whole vectors. `sum` counts exp(score - reference).
+/// The negatives that the anchors of one side have seen: padded to whole vectors. `sum` counts exp(score - reference). `positive` is the
+/// positive's score. An anchor with several positives counts them as negatives, and `positive` is their mean.
 template <class T> struct Running { T *reference, *sum, *positive; };
 
 template <class T> Running<T> take_running(Carver& carver, Index anchors) {
@@ -29,13 +30,15 @@ template <class T> Running<T> take_running(Carver& carver, Index anchors) {
   return {carver.take<T>(n), carver.take<T>(n), carver.take<T>(n)};
 }
 
-template <class T> void reset(const Running<T>& r, Index anchors) {
+template <class T> void reset(const Running<T>& r, Index anchors, const Problem<T>& x) {
   for (Index i = 0; i < round_up(anchors, Vec<T>::W); ++i) r.reference[i] = r.positive[i] = -kInfinity<T>, r.sum[i] = 0;
+  for (Index i = 0; x.labels && i < anchors; ++i)
+    if (x.share_of(i) < 1) r.positive[i] = 0;
 }
 
 /// A tile's share of the same, for its rows and its columns.
 template <class T> struct Scratch {
-  T *tile, *row_reference, *row_sum, *column_reference, *column_sum;
+  T *tile, *row_reference, *row_sum, *column_reference, *column_sum, *targets;
   Panels<T> keys;
   Index stride;
 };
@@ -45,6 +48,7 @@ template <class T> Scratch<T> take_scratch(Carver& carver, const Rounds& r, Inde
   return {carver.take<T>(m * stride),
           carver.take<T>(m),
           carver.take<T>(m),
+          carver.take<T>(n),
           carver.take<T>(n),
           carver.take<T>(n),
           take_panels<T>(carver, n, dim),
@@ -145,12 +149,30 @@ template <class T> void pad(T* reference, T* sum, Index n) {
   for (; n % Vec<T>::W; ++n) reference[n] = -kInfinity<T>, sum[n] = 0;
 }
 
+/// The tile's share of the mean score of several positives.
+template <class T> void add_targets(const Scratch<T>& s, const Tile& t, const Problem<T>& x, const Running<T>& all) {
+  for (Index i = 0; i < t.m; ++i) {
+    if (!find_targets(s.targets, x, t, i)) continue;
+    const Vec<T> zero(T(0)), beta(x.beta);
+    Vec<T> sum = zero;
+    for (Index j = 0; j < t.n; j += Vec<T>::W) {
+      const Vec<T> target = Vec<T>::load(s.targets + j), score = beta * Vec<T>::load(s.tile + i * s.stride + j);
+      const Vec<T> share = select(target == zero, zero, target * score);  // excluded scores are infinite
+      T* const column = all.positive + t.j0 + j;
+      (Vec<T>::load(column) + share).store(column);
+      sum = sum + share;
+    }
+    all.positive[t.i0 + i] += sum_lanes(sum);
+  }
+}
+
 template <class T> void visit(Scratch<T>& s, const Tile& t, const Problem<T>& x, const Running<T>& rows, const Running<T>& columns) {
   inner_products(s.tile, s.stride, t, x.query, x.key, x.dim, s.keys, false);
   keep_negatives(s.tile, s.stride, x, t, [&](Index i, Index j, T score) {
     rows.positive[t.i0 + i] = x.beta * score;
     if (x.columns_are_anchors()) columns.positive[t.j0 + j] = x.beta * score;
   });
+  if (x.labels) add_targets(s, t, x, rows);
   reduce_tile(s, t, x);
   pad(s.row_reference, s.row_sum, t.m);
   pad(s.column_reference, s.column_sum, t.n);
@@ -161,10 +183,16 @@ template <class T> void visit(Scratch<T>& s, const Tile& t, const Problem<T>& x,
 double softplus(double x) { return x > 0 ? x + ::log1p(::exp(-x)) : ::log1p(::exp(x)); }
 
 /// loss = softplus(lse of the negatives - positive), in double: a handful of operations an anchor.
-template <class T> void finish(T* loss, T* lse, const Running<T>& r, Index anchors) {
+template <class T> void finish(T* loss, T* lse, const Running<T>& r, Index anchors, const Problem<T>& x) {
   constexpr double kNone = -__builtin_inf();  // the positive is masked
   for (Index i = 0; i < anchors; ++i) {
     const double negatives = double(r.reference[i]) + ::log(double(r.sum[i])), positive = double(r.positive[i]);
+    const double share = double(x.share_of(i));
+    if (share < 1) {  // several positives, or none: `negatives` is lse
+      loss[i] = share > 0 ? T(negatives - positive) : T(0);
+      lse[i] = T(negatives);
+      continue;
+    }
     const double l = positive == kNone ? (negatives == kNone ? 0 : negatives - positive) : softplus(negatives - positive);
     loss[i] = T(l);
     lse[i] = T(positive == kNone ? negatives : positive + l);
@@ -173,29 +201,32 @@ template <class T> void finish(T* loss, T* lse, const Running<T>& r, Index ancho
 
 template <class T> struct Layout {
   Rounds rounds;
-  Running<T> rows, columns;  // one and the same for NT-Xent
+  Running<T> rows, columns;  // one and the same if the rows are compared with each other
+  Positives<T> positives;
   Carver shared, worker{nullptr};
 
   Layout(const Contrastive& x, void* memory) : rounds(rounds_of<T>(x, kTile<T>)), shared{static_cast<char*>(memory)} {
     rows = columns = take_running<T>(shared, rounds.rows.size);
     if (x.form == ContrastiveForm::symmetric) columns = take_running<T>(shared, rounds.columns.size);
+    positives = take_positives<T>(shared, x);
     take_scratch<T>(worker, rounds, (*x.query.shape)[1]);
   }
 };
 
 template <class T> void run(T* loss, T* lse, const Contrastive& operands, Workspace workspace) {
-  const Problem<T> x(operands);
+  Problem<T> x(operands);
   const Layout<T> l(operands, workspace.data);
-  reset(l.rows, x.rows);
-  if (x.form == ContrastiveForm::symmetric) reset(l.columns, x.columns);
+  x.positives = find_positives(l.positives, operands);
+  reset(l.rows, x.rows, x);
+  if (x.form == ContrastiveForm::symmetric) reset(l.columns, x.columns, x);
   for (Index i = 0; x.positive && i < x.rows; ++i)
     l.rows.positive[i] = x.beta * inner_product(x.query + i * x.dim, x.positive + i * x.dim, x.dim);
   for_each_tile(
       l.rounds, workers_of(workspace, l.shared, l.worker, l.rounds),
       [&](Carver& carver) { return take_scratch<T>(carver, l.rounds, x.dim); },
       [&](Scratch<T>& s, const Tile& t) { visit(s, t, x, l.rows, l.columns); });
-  finish(loss, lse, l.rows, x.rows);
-  if (x.form == ContrastiveForm::symmetric) finish(loss + x.rows, lse + x.rows, l.columns, x.columns);
+  finish(loss, lse, l.rows, x.rows, x);
+  if (x.form == ContrastiveForm::symmetric) finish(loss + x.rows, lse + x.rows, l.columns, x.columns, x);
 }
 
 std::size_t forward_workspace_bytes(const Contrastive& x) {

@@ -2,7 +2,8 @@
 //
 // For a pair (i, j) of a row and a column, with weights g of the row anchors and h of the column anchors (0 without),
 //   H_ij = (g_i p_ij + h_j p'_ij) / temperature,  p_ij = exp(s_ij - lse_i),  p'_ij = exp(s_ij - lse'_j),
-//   H_ij = (g_i expm1(-loss_i) + h_j expm1(-loss'_j)) / temperature  for a positive pair,
+//   H_ij = (g_i expm1(-loss_i) + h_j expm1(-loss'_j)) / temperature  for a positive pair, or, where the anchors have several positives,
+//   H_ij = (g_i (p_ij - 1 / |P|) + h_j (p'_ij - 1 / |P|)) / temperature,
 // dquery = H key and dkey = H^T query: three products a tile, one of them to make the scores again.
 
 #include <math.h>
@@ -34,7 +35,7 @@ template <class T> struct Gradients {
 template <class T> struct Anchors { T *weight, *lse, *factor; };
 
 template <class T> struct Scratch {
-  T* tile;
+  T *tile, *targets;
   Anchors<T> rows, columns;
   Panels<T> transposed_keys, keys, queries;
   Index stride;
@@ -44,20 +45,19 @@ template <class T> Anchors<T> take_anchors(Carver& carver, Index n) { return {ca
 
 template <class T> Scratch<T> take_scratch(Carver& carver, const Rounds& r, Index dim) {
   const Index m = round_up(r.rows.tile, Vec<T>::W), n = round_up(r.columns.tile, Vec<T>::W), stride = tile_stride<T>(n);
-  return {carver.take<T>(m * stride),
-          take_anchors<T>(carver, m),
-          take_anchors<T>(carver, n),
-          take_panels<T>(carver, n, dim),
-          take_panels<T>(carver, n, dim),
-          take_panels<T>(carver, m, dim),
-          stride};
+  return {carver.take<T>(m * stride),     carver.take<T>(n),
+          take_anchors<T>(carver, m),     take_anchors<T>(carver, n),
+          take_panels<T>(carver, n, dim), take_panels<T>(carver, n, dim),
+          take_panels<T>(carver, m, dim), stride};
 }
 
-/// Weights over temperature, and lse with 0 where an anchor has no key at all: its scores are all -inf and its p all 0.
-template <class T> void load_anchors(const Anchors<T>& a, const Saved<T>& saved, Index n, T beta) {
+/// Weights over temperature, 0 without positives, and lse with 0 where an anchor has no key at all: its scores are all -inf and its p all
+/// 0.
+template <class T> void load_anchors(const Anchors<T>& a, const Saved<T>& saved, Index first, Index n, const Problem<T>& x) {
   for (Index i = 0; i < n; ++i) {
-    a.weight[i] = beta * saved.dloss[i];
-    a.lse[i] = saved.lse[i] == -kInfinity<T> ? T(0) : saved.lse[i];
+    const T lse = saved.lse[first + i];
+    a.weight[i] = x.share_of(first + i) > 0 ? x.beta * saved.dloss[first + i] : T(0);
+    a.lse[i] = lse == -kInfinity<T> ? T(0) : lse;
   }
   for (Index i = n; i % Vec<T>::W; ++i) a.weight[i] = a.lse[i] = 0;
 }
@@ -114,14 +114,25 @@ template <class T> void weigh_together(const Scratch<T>& s, const Tile& t, T bet
 
 /// Scores of negatives become H.
 template <class T> void weigh_negatives(const Scratch<T>& s, const Tile& t, const Problem<T>& x, const Saved<T>& saved) {
-  load_anchors(s.rows, saved.from(t.i0), t.m, x.beta);
+  load_anchors(s.rows, saved, t.i0, t.m, x);
   if (!x.columns_are_anchors()) return weigh_rows(s, t, x.beta);
-  load_anchors(s.columns, saved.from(x.first_column_anchor() + t.j0), t.n, x.beta);
+  load_anchors(s.columns, saved, x.first_column_anchor() + t.j0, t.n, x);
   Extent<T> extent;
   extent.include(s.rows.lse, t.m);
   extent.include(s.columns.lse, t.n);
   if (extent.within(kCommonRange<T>)) return weigh_together(s, t, x.beta, extent.low);
   weigh_apart(s, t, x.beta);
+}
+
+/// H of several positives, which have been weighed as if they were negatives.
+template <class T> void subtract_targets(const Scratch<T>& s, const Tile& t, const Problem<T>& x) {
+  for (Index i = 0; i < t.m; ++i) {
+    if (!find_targets(s.targets, x, t, i)) continue;
+    T* const row = s.tile + i * s.stride;
+    const Vec<T> g(s.rows.weight[i]);
+    for (Index j = 0; j < t.n; j += Vec<T>::W)
+      (Vec<T>::load(row + j) - Vec<T>::load(s.targets + j) * (g + Vec<T>::load(s.columns.weight + j))).store(row + j);
+  }
 }
 
 template <class T> void weigh_positives(const Scratch<T>& s, const Tile& t, const Problem<T>& x, const Saved<T>& saved) {
@@ -137,6 +148,7 @@ template <class T> void visit(Scratch<T>& s, const Tile& t, const Problem<T>& x,
   inner_products(s.tile, s.stride, t, x.query, x.key, x.dim, s.transposed_keys, false);
   keep_negatives(s.tile, s.stride, x, t, [](Index, Index, T) {});
   weigh_negatives(s, t, x, saved);
+  if (x.labels) subtract_targets(s, t, x);
   weigh_positives(s, t, x, saved);
   if (out.query) add_rows(out.query, s.tile, s.stride, t, x.key, x.dim, s.keys);
   if (out.key) add_columns(out.key, s.tile, s.stride, t, x.query, x.dim, s.queries);
@@ -151,7 +163,7 @@ template <class T> void add_positives(const Problem<T>& x, const Saved<T>& saved
   }
 }
 
-/// -sum_i <query_i, dquery_i> / temperature; NT-Xent's gradient of z holds every pair twice.
+/// -sum_i <query_i, dquery_i> / temperature; a gradient of z holds every pair twice.
 template <class T> T temperature_gradient(const Problem<T>& x, const T* dquery) {
   double sum = 0;
   for (Index i = 0; i < x.rows; ++i) sum += double(inner_product(x.query + i * x.dim, dquery + i * x.dim, x.dim));
@@ -160,13 +172,19 @@ template <class T> T temperature_gradient(const Problem<T>& x, const T* dquery) 
 
 template <class T> struct Layout {
   Rounds rounds;
-  Carver shared{nullptr}, worker{nullptr};
-  explicit Layout(const Contrastive& x) : rounds(rounds_of<T>(x, kTile<T>)) { take_scratch<T>(worker, rounds, (*x.query.shape)[1]); }
+  Positives<T> positives;
+  Carver shared, worker{nullptr};
+
+  Layout(const Contrastive& x, void* memory) : rounds(rounds_of<T>(x, kTile<T>)), shared{static_cast<char*>(memory)} {
+    positives = take_positives<T>(shared, x);
+    take_scratch<T>(worker, rounds, (*x.query.shape)[1]);
+  }
 };
 
 template <class T> void run(const Gradients<T>& out, const Saved<T>& saved, const Contrastive& operands, Workspace workspace) {
-  const Problem<T> x(operands);
-  const Layout<T> l(operands);
+  Problem<T> x(operands);
+  const Layout<T> l(operands, workspace.data);
+  x.positives = find_positives(l.positives, operands);
   clear(out.query, x.rows * x.dim);
   clear(out.positive, x.rows * x.dim);
   if (!x.triangle()) clear(out.key, x.columns * x.dim);
@@ -183,7 +201,7 @@ template <class T> void run(const Gradients<T>& out, const Saved<T>& saved, cons
 std::size_t contrastive_backward_workspace_bytes(const Contrastive& x) {
   std::size_t bytes = 0;
   with_floating(x.query.dtype, [&](auto zero) {
-    const Layout<decltype(zero)> l(x);
+    const Layout<decltype(zero)> l(x, nullptr);
     bytes = workspace_bytes(l.shared, l.worker, l.rounds);
   });
   return bytes;
@@ -194,7 +212,7 @@ void contrastive_backward(const ContrastiveGradients& d, ConstArray dloss, Const
   with_floating(x.query.dtype, [&](auto zero) {
     using T = decltype(zero);
     Gradients<T> out{optional<T>(d.query), optional<T>(d.key), optional<T>(d.positive), optional<T>(d.temperature)};
-    if (x.form == ContrastiveForm::nt_xent) out.key = out.query;
+    if (compares_own_rows(x.form)) out.key = out.query;
     run<T>(out, {dloss.as<T>(), loss.as<T>(), lse.as<T>()}, x, workspace);
   });
 }

@@ -9,6 +9,10 @@
 //   by b:       sum_ij W_ij c_ij + G_ij X_ij + (dr / db) G_ij c_ij,   by temperature: -b^2 times that
 // Since the mean is t_i,positive + e_i, a positive pair has W = -g_i exp(-loss_i) e_i: nothing cancels when the pairs are aligned. The
 // positives of a queue are in no tile; they have the same formulas, row by row.
+//
+// An anchor with several positives counts t from that of its first one, t_i,centre, and
+//   e_i = sum over all pairs of (p_ij - [j positive] / |P|) (t_ij - t_i,centre),
+//   mean of t = t_i,centre + e_i + d_i,   d_i = mean over the positives of t_ij - t_i,centre.
 
 #include <math.h>
 
@@ -32,6 +36,7 @@ template <class T> struct Outputs {
   T* ddloss;
   T *ddquery, *ddkey, *ddpositive, *ddtemperature;  // any may be null
   T *row_centre, *column_centre;                    // per anchor of a side: t of the positive, then the mean of t
+  T* target_deviation;                              // supervised: d of all anchors
   double* by_beta;                                  // per row: its share of the derivative by b
 };
 
@@ -40,6 +45,7 @@ template <class T> struct Anchors { T *weight, *lse, *centre, *sum; };
 
 template <class T> struct Scratch {
   T *scores, *cross;                   // c and X; then b W + r G and b G
+  T* targets;                          // of one row
   T *positive_score, *positive_cross;  // by row
   Anchors<T> rows, columns;
   Panels<T> transposed_keys, transposed_v, keys, v, queries, u;
@@ -55,6 +61,7 @@ template <class T> Scratch<T> take_scratch(Carver& carver, const Rounds& r, Inde
   const auto panels = [&](Index rows) { return take_panels<T>(carver, rows, dim); };
   return {carver.take<T>(m * stride),
           carver.take<T>(m * stride),
+          carver.take<T>(n),
           carver.take<T>(m),
           carver.take<T>(m),
           take_anchors<T>(carver, m),
@@ -68,9 +75,9 @@ template <class T> Scratch<T> take_scratch(Carver& carver, const Rounds& r, Inde
           stride};
 }
 
-template <class T> void load_anchors(const Anchors<T>& a, const Inputs<T>& in, Index first, const T* centre, Index n) {
+template <class T> void load_anchors(const Anchors<T>& a, const Problem<T>& x, const Inputs<T>& in, Index first, const T* centre, Index n) {
   for (Index i = 0; i < n; ++i) {
-    a.weight[i] = in.dloss[first + i];
+    a.weight[i] = x.share_of(first + i) > 0 ? in.dloss[first + i] : T(0);
     a.lse[i] = in.lse[first + i] == -kInfinity<T> ? T(0) : in.lse[first + i];  // no key at all: every p is 0
     a.centre[i] = centre[i];
   }
@@ -102,13 +109,35 @@ template <class T> void make_tile(Scratch<T>& s, const Tile& t, const Problem<T>
     s.positive_score[i] = score;
     s.positive_cross[i] = s.cross[i * s.stride + j];
   });
-  load_anchors(s.rows, in, t.i0, out.row_centre + t.i0, t.m);
-  if (x.columns_are_anchors()) load_anchors(s.columns, in, x.first_column_anchor() + t.j0, out.column_centre + t.j0, t.n);
+  load_anchors(s.rows, x, in, t.i0, out.row_centre + t.i0, t.m);
+  if (x.columns_are_anchors()) load_anchors(s.columns, x, in, x.first_column_anchor() + t.j0, out.column_centre + t.j0, t.n);
+}
+
+/// First sweep, several positives: their share of e and d.
+template <class T>
+void sum_target_deviations(const Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
+  const Vec<T> beta(x.beta), r(in.r), zero(T(0));
+  for (Index i = 0; i < t.m; ++i) {
+    if (!find_targets(s.targets, x, t, i)) continue;
+    Vec<T> sum = zero;
+    for (Index j = 0; j < t.n; j += Vec<T>::W) {
+      const Vec<T> target = Vec<T>::load(s.targets + j), value = Pairs<T>(s, i, j, beta, true).t(beta, r);
+      const Vec<T> of_column = target * (value - Vec<T>::load(s.columns.centre + j));
+      T *const deviation = out.target_deviation + t.j0 + j, *const column_sum = s.columns.sum + j;
+      (Vec<T>::load(deviation) + of_column).store(deviation);
+      (Vec<T>::load(column_sum) - of_column).store(column_sum);
+      sum = fma(target, value - Vec<T>(s.rows.centre[i]), sum);
+    }
+    const T of_row = sum_lanes(sum);
+    out.target_deviation[t.i0 + i] += of_row;
+    out.ddloss[t.i0 + i] -= of_row;
+  }
 }
 
 /// First sweep: the tile's share of e, t being counted from the positive's.
 template <class T> void sum_deviations(Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
   make_tile(s, t, x, in, out);
+  if (x.labels) sum_target_deviations(s, t, x, in, out);
   const Vec<T> beta(x.beta), r(in.r);
   const bool columns = x.columns_are_anchors();
   for (Index i = 0; i < t.m; ++i) {
@@ -131,19 +160,21 @@ template <class T> void sum_deviations(Scratch<T>& s, const Tile& t, const Probl
 /// Scores and cross products of negatives become b W + r G and b G; by_beta gets their share.
 template <class T>
 void weigh_negatives(const Scratch<T>& s, const Tile& t, const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
-  const Vec<T> beta(x.beta), r(in.r), dr(in.dr);
+  const Vec<T> beta(x.beta), r(in.r), dr(in.dr), zero(T(0));
   const bool columns = x.columns_are_anchors();
   for (Index i = 0; i < t.m; ++i) {
     const Vec<T> weight(s.rows.weight[i]), centre(s.rows.centre[i]);
-    Vec<T> sum(T(0));
+    const bool targets = find_targets(s.targets, x, t, i);
+    Vec<T> sum = zero;
     for (Index j = 0; j < t.n; j += Vec<T>::W) {
       const Pairs<T> pairs(s, i, j, beta, columns);
       const Vec<T> value = pairs.t(beta, r);
       Vec<T> g = weight * pairs.p, w = g * (value - centre);
       if (columns) {
-        const Vec<T> h = Vec<T>::load(s.columns.weight + j) * pairs.q;
+        const Vec<T> column_weight = Vec<T>::load(s.columns.weight + j), h = column_weight * pairs.q;
         g = g + h;
         w = fma(h, value - Vec<T>::load(s.columns.centre + j), w);
+        if (targets) g = g - Vec<T>::load(s.targets + j) * (weight + column_weight);
       }
       sum = fma(fma(dr, g, w), pairs.score, fma(g, pairs.cross, sum));
       fma(beta, w, r * g).store(s.scores + i * s.stride + j);
@@ -198,7 +229,7 @@ template <class T> struct SinglePair {
   T t(const Problem<T>& x, const Inputs<T>& in) const { return x.beta * cross + in.r * score; }
 };
 
-/// centre = t of the positive, by both of its anchors.
+/// centre = t of the positive, by both of its anchors; of the first one where labels say which they are.
 template <class T> void find_positive_values(const Problem<T>& x, const Inputs<T>& in, const Outputs<T>& out) {
   const auto row = [&](const T* matrix, Index j) { return matrix ? matrix + j * x.dim : nullptr; };
   for (Index i = 0; i < x.rows; ++i) {
@@ -206,10 +237,11 @@ template <class T> void find_positive_values(const Problem<T>& x, const Inputs<T
       out.row_centre[i] = SinglePair<T>(x, in, i, row(x.positive, i), row(in.v_positive, i)).t(x, in);
       continue;
     }
-    const Index j = x.positive_of(i);
+    const Index j = x.labels ? x.positives.first[i] : x.positive_of(i);
+    if (x.labels && j < 0) out.row_centre[i] = 0;
     if (j < 0 || j >= x.columns) continue;
     out.row_centre[i] = SinglePair<T>(x, in, i, row(x.key, j), row(in.v, j)).t(x, in);
-    if (x.columns_are_anchors()) out.column_centre[j] = out.row_centre[i];
+    if (x.columns_are_anchors() && !x.labels) out.column_centre[j] = out.row_centre[i];
   }
 }
 
@@ -231,6 +263,10 @@ template <class T> void add_queue_positives(const Problem<T>& x, const Inputs<T>
 
 /// centre = mean of t, after the first sweep.
 template <class T> void find_means(const Problem<T>& x, const Outputs<T>& out) {
+  for (Index i = 0; x.labels && i < x.rows; ++i) {
+    if (x.share_of(i) == 0) out.ddloss[i] = 0;
+    out.row_centre[i] += out.target_deviation[i];
+  }
   for (Index i = 0; i < x.rows; ++i) out.row_centre[i] += out.ddloss[i];
   if (x.form != ContrastiveForm::symmetric) return;
   for (Index j = 0; j < x.columns; ++j) out.column_centre[j] += out.ddloss[x.rows + j];
@@ -238,23 +274,29 @@ template <class T> void find_means(const Problem<T>& x, const Outputs<T>& out) {
 
 template <class T> struct Layout {
   Rounds rounds;
-  T *row_centre, *column_centre;  // one and the same for NT-Xent
+  T *row_centre, *column_centre;  // one and the same if the rows are compared with each other
+  T* target_deviation;
   double* by_beta;
+  Positives<T> positives;
   Carver shared, worker{nullptr};
 
   Layout(const Contrastive& x, void* memory) : rounds(rounds_of<T>(x, kTile<T>)), shared{static_cast<char*>(memory)} {
     row_centre = column_centre = shared.take<T>(rounds.rows.size);
     if (x.form == ContrastiveForm::symmetric) column_centre = shared.take<T>(rounds.columns.size);
     by_beta = shared.take<double>(rounds.rows.size);
+    positives = take_positives<T>(shared, x);
+    target_deviation = x.form == ContrastiveForm::supervised ? shared.take<T>(round_up(rounds.rows.size, Vec<T>::W)) : nullptr;
     take_scratch<T>(worker, rounds, (*x.query.shape)[1]);
   }
 };
 
-template <class T> void run(Outputs<T> out, const Inputs<T>& in, const Contrastive& operands, const Problem<T>& x, Workspace workspace) {
+template <class T> void run(Outputs<T> out, const Inputs<T>& in, const Contrastive& operands, Problem<T> x, Workspace workspace) {
   const Layout<T> l(operands, workspace.data);
-  out.row_centre = l.row_centre, out.column_centre = l.column_centre, out.by_beta = l.by_beta;
+  x.positives = find_positives(l.positives, operands);
+  out.row_centre = l.row_centre, out.column_centre = l.column_centre, out.by_beta = l.by_beta, out.target_deviation = l.target_deviation;
   clear(out.ddloss, x.anchors());
   clear(out.by_beta, x.rows);
+  clear(l.target_deviation, round_up(x.rows, Vec<T>::W));
   clear(out.ddquery, x.rows * x.dim);
   clear(out.ddpositive, x.rows * x.dim);
   if (!x.triangle()) clear(out.ddkey, x.columns * x.dim);
@@ -290,9 +332,15 @@ void contrastive_double_backward(Array ddloss, const ContrastiveGradients& dd, c
     const T w = u.temperature ? *u.temperature.as<T>() : T(0);
     Inputs<T> in{optional<T>(u.query), optional<T>(u.key), optional<T>(u.positive), dloss.as<T>(),
                  loss.as<T>(),         lse.as<T>(),        -w * x.beta * x.beta,    T(-2) * w * x.beta};
-    Outputs<T> out{
-        ddloss.as<T>(), optional<T>(dd.query), optional<T>(dd.key), optional<T>(dd.positive), optional<T>(dd.temperature), nullptr, nullptr,
-        nullptr};
+    Outputs<T> out{ddloss.as<T>(),
+                   optional<T>(dd.query),
+                   optional<T>(dd.key),
+                   optional<T>(dd.positive),
+                   optional<T>(dd.temperature),
+                   nullptr,
+                   nullptr,
+                   nullptr,
+                   nullptr};
     if (x.triangle()) in.v = in.u, out.ddkey = out.ddquery;
     run<T>(out, in, operands, x, workspace);
   });

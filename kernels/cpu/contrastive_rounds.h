@@ -1,8 +1,8 @@
 // What the contrastive kernels share: the problem, its order of work, and scratch. Included by hot files only (see isa.h).
 //
 // The score matrix is cut into tiles. Both directions of a pair come from one tile: its rows serve the query anchors and its columns the
-// key anchors. NT-Xent is the symmetric form on the pairs i < j of z with itself, its rows' and columns' anchors being the same array:
-// half of the products.
+// key anchors. NT-Xent and the supervised form are the symmetric one on the pairs i < j of z with itself, the rows' and columns' anchors
+// being the same array: half of the products.
 //
 // Tiles form groups, a few rows of tiles by a few columns. The work on a pair of groups writes to the anchors and gradients of both, so a
 // *round* is a set of pairs in which no group occurs twice; rounds follow one another, the pairs of a round run on any thread. Every
@@ -26,6 +26,12 @@ template <class T> inline constexpr T kInfinity = static_cast<T>(__builtin_inf()
 template <class T> GRADUS_INLINE T* optional(const Array& a) { return a.data ? a.as<T>() : nullptr; }
 template <class T> GRADUS_INLINE const T* optional(const ConstArray& a) { return a ? a.as<T>() : nullptr; }
 
+/// The positives of the supervised form's anchors; null in the other forms.
+template <class T> struct Positives {
+  Index* first = nullptr;  // the first other row with an anchor's label; -1: none
+  T* share = nullptr;      // 1 / |P|; 0: none
+};
+
 /// The operands, typed.
 template <class T> struct Problem {
   ContrastiveForm form;
@@ -34,7 +40,9 @@ template <class T> struct Problem {
   const Index* positive_index;  // key_set
   const T* positive;            // queue
   const bool* mask;
-  T beta;  // 1 / temperature
+  const Index* labels;     // supervised
+  Positives<T> positives;  // supervised: see find_positives()
+  T beta;                  // 1 / temperature
 
   explicit Problem(const Contrastive& x)
       : form(x.form),
@@ -46,19 +54,24 @@ template <class T> struct Problem {
         positive_index(optional<Index>(x.positive_index)),
         positive(optional<T>(x.positive)),
         mask(optional<bool>(x.mask)),
+        labels(optional<Index>(x.labels)),
         beta(T(1) / *x.temperature.as<T>()) {}
 
-  GRADUS_INLINE bool triangle() const { return form == ContrastiveForm::nt_xent; }
-  GRADUS_INLINE bool columns_are_anchors() const { return form == ContrastiveForm::symmetric || form == ContrastiveForm::nt_xent; }
+  GRADUS_INLINE bool triangle() const { return compares_own_rows(form); }
+  GRADUS_INLINE bool columns_are_anchors() const { return form == ContrastiveForm::symmetric || triangle(); }
   /// Where the columns' anchors begin among all anchors.
   GRADUS_INLINE Index first_column_anchor() const { return form == ContrastiveForm::symmetric ? rows : 0; }
   GRADUS_INLINE Index anchors() const { return form == ContrastiveForm::symmetric ? rows + columns : rows; }
-  /// The column of row i's positive among the pairs that are visited; -1 for a queue and for the second half of NT-Xent.
+  /// The column of row i's only positive among the pairs that are visited; -1 for a queue, for the second row of a pair of a triangle, and
+  /// where row i has several positives or none.
   GRADUS_INLINE Index positive_of(Index i) const {
     if (form == ContrastiveForm::key_set) return positive_index[i];
     if (form == ContrastiveForm::symmetric) return i;
+    if (labels) return positives.share[i] == T(1) && positives.first[i] > i ? positives.first[i] : -1;
     return triangle() && i < rows / 2 ? i + rows / 2 : -1;
   }
+  /// 1 / |P|; 0 without positives.
+  GRADUS_INLINE T share_of(Index anchor) const { return labels ? positives.share[anchor] : T(1); }
 };
 
 /// Rows [i0, i0 + m) and columns [j0, j0 + n) of the score matrix; on the diagonal of a triangle only the pairs above it.
@@ -112,7 +125,7 @@ struct Rounds {
 };
 
 template <class T> GRADUS_INLINE Rounds rounds_of(const Contrastive& x, Index largest_tile) {
-  Rounds r{side_of<T>((*x.query.shape)[0], largest_tile), side_of<T>((*x.key.shape)[0], largest_tile), x.form == ContrastiveForm::nt_xent};
+  Rounds r{side_of<T>((*x.query.shape)[0], largest_tile), side_of<T>((*x.key.shape)[0], largest_tile), compares_own_rows(x.form)};
   if (r.triangle && r.rows.groups % 2 == 0 && r.rows.groups > 0) --r.rows.groups;
   if (r.triangle) r.columns = r.rows;
   return r;
@@ -175,6 +188,30 @@ template <class Take, class F> void for_each_tile(const Rounds& r, const Workers
           visit(scratch, Tile{is.first, is.size(), js.first, js.size(), r.triangle && t == j});
         }
     });
+}
+
+template <class T> Positives<T> take_positives(Carver& carver, const Contrastive& x) {
+  if (x.form != ContrastiveForm::supervised) return {};
+  const Index rows = (*x.query.shape)[0];
+  return {carver.take<Index>(rows), carver.take<T>(rows)};
+}
+
+/// Fills `to`, with B^2 comparisons of labels: less than 1 % of a pass's time at D = 128.
+template <class T> Positives<T> find_positives(const Positives<T>& to, const Contrastive& x) {
+  if (x.form != ContrastiveForm::supervised) return {};
+  constexpr Index kRows = 256;
+  const Index rows = (*x.query.shape)[0];
+  const Index* const labels = x.labels.as<Index>();
+  parallel_for(blocks_of(rows, kRows), [&](Index block) {
+    for (Index i = block * kRows; i < smaller(rows, block * kRows + kRows); ++i) {
+      Index equal = 0, first = 0;
+      for (Index j = 0; j < rows; ++j) equal += labels[j] == labels[i];
+      while (first < rows && (first == i || labels[first] != labels[i])) ++first;
+      to.first[i] = first < rows ? first : -1;
+      to.share[i] = equal > 1 ? T(1) / T(equal - 1) : T(0);
+    }
+  });
+  return to;
 }
 
 template <class T> void clear(T* x, Index n) {

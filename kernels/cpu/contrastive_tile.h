@@ -132,6 +132,19 @@ template <class T, class F> GRADUS_INLINE void for_each_positive(const Problem<T
   }
 }
 
+/// The row's shares in its positives: targets[j] = 1 / |P| where pair (i, j) of the tile is positive, else 0, up to a whole vector. False,
+/// and nothing, unless the row's anchor has several positives (then so have the columns' anchors, and as many).
+template <class T> bool find_targets(T* targets, const Problem<T>& x, const Tile& t, Index i) {
+  const T share = x.share_of(t.i0 + i);
+  if (!(share > 0 && share < 1)) return false;
+  const Index label = x.labels[t.i0 + i], first = t.diagonal ? i + 1 : 0;
+  const Index* const labels = x.labels + t.j0;
+  clear(targets, first);
+  for (Index j = first; j < t.n; ++j) targets[j] = labels[j] == label ? share : T(0);
+  for (Index j = t.n; j % Vec<T>::W; ++j) targets[j] = 0;
+  return true;
+}
+
 /// row = allowed ? row : -inf. The mask is read as bytes: compilers vectorise that.
 template <class T> void forbid(T* __restrict row, const bool* mask, Index n) {
   const auto* __restrict allowed = reinterpret_cast<const unsigned char*>(mask);

@@ -7,9 +7,11 @@
 // positive's score into account. Nothing of size B x M exists but the mask.
 //   FLOPs    2 B M D and B M exponentials for each side that has anchors (two for the symmetric form, one for NT-Xent: the full square)
 //   memory   4 D (B + M) bytes at the least, from L2 4 D bytes a column and block of 64 rows; writes 8 bytes an anchor
-//   scratch  a (largest, sum) for each anchor and split: at most 40 (B + M) bytes
+//   scratch  a (largest, sum) for each anchor and split, and a sum of the positives' scores where labels say which they are: at most
+//            40 (B + M) bytes; for those labels 8 bytes an anchor more
 
 #include <gradus/kernels/cuda/contrastive_feed.cuh>
+#include <gradus/kernels/cuda/contrastive_kin.cuh>
 #include <gradus/kernels/cuda/partials.cuh>
 
 namespace gradus::inline v0::cuda {
@@ -74,6 +76,40 @@ template <class T, class K> struct Running {
   }
 };
 
+/// Sums of the scores of several positives, in shared memory: a place for each row and column lane, its thread's own.
+template <class T, class K> struct PositiveSums {
+  T value[K::kTM][kThreads];
+
+  __device__ void clear() {
+#pragma unroll
+    for (int i = 0; i < K::kTM; ++i) value[i][threadIdx.x] = T(0);
+  }
+  __device__ void add(const T (&score)[K::kTM][K::kTN], const Side<T>& s, int first_row, int first_column) {
+    int label[K::kTN];
+#pragma unroll
+    for (int j = 0; j < K::kTN; ++j) label[j] = s.label(first_column + column_lane() + j * kColumnLanes);
+#pragma unroll
+    for (int i = 0; i < K::kTM; ++i) {
+      const int row = first_row + row_lane() + i * kRowLanes, own = s.label(row);
+      if (own < 0) continue;
+      T sum = 0;
+#pragma unroll
+      for (int j = 0; j < K::kTN; ++j)
+        if (label[j] == own && first_column + column_lane() + j * kColumnLanes != row) sum = sum + score[i][j];
+      value[i][threadIdx.x] = value[i][threadIdx.x] + sum;
+    }
+  }
+  /// After a barrier: a thread a row.
+  __device__ void write(T* out, int count) const {
+    const int row = static_cast<int>(threadIdx.x);
+    if (row >= K::kRows || row >= count) return;
+    const int a = row % kRowLanes, thread = a / 4 * 64 + a % 4 * 8;  // of column lane 0: see row_lane()
+    T sum = 0;
+    for (int b = 0; b < kColumnLanes; ++b) sum = sum + value[row / kRowLanes][thread + b / 8 * 32 + b % 8];
+    out[row] = sum;
+  }
+};
+
 /// The lanes of a row merge by a butterfly, its two warps through shared memory [2, kRows].
 template <class T, class K> __device__ void write_rows(Partial<T>* out, Running<T, K>& running, Partial<T>* exchange, int count) {
   const int half = column_lane() / 8;
@@ -91,16 +127,20 @@ template <class T, class K> __device__ void write_rows(Partial<T>* out, Running<
 
 /// Grid (row blocks, splits of the columns), 128 threads; a block owns kRows rows and every column of its split, a thread 8 by 8 scores.
 /// 168 registers (f64 108), no spills. Shared memory at D = 128 in f32: 32 KiB of rows, 16 of two chunks of columns, 1.3 for the exchange;
-/// above D = 256, or where that does not fit, the rows pass in chunks too: 25 KiB. out [splits, anchors].
-template <class T, class K> __global__ void __launch_bounds__(kThreads, 3) lse_kernel(Partial<T>* out, int anchors, Side<T> s) {
+/// above D = 256, or where that does not fit, the rows pass in chunks too: 25 KiB. out [splits, anchors]; with labels positive_sums
+/// likewise, and 4 KiB more of shared memory.
+template <class T, class K> __global__ void __launch_bounds__(kThreads, 3)
+    lse_kernel(Partial<T>* out, T* positive_sums, int anchors, Side<T> s) {
   T* const resident = reinterpret_cast<T*>(dynamic_shared());
   T* const buffers = resident + resident_elements<T, K>(s.dim);
   auto* const exchange = reinterpret_cast<Partial<T>*>(buffers + 2 * K::kStage);
   int* const names = reinterpret_cast<int*>(exchange + 2 * K::kRows);
+  auto& positives = *reinterpret_cast<PositiveSums<T, K>*>(names + K::kRows);
   const int first_row = static_cast<int>(blockIdx.x) * K::kRows, split = static_cast<int>(blockIdx.y);
   const ColumnRange range = columns_of(s.columns, K::kColumns, split, static_cast<int>(gridDim.y));
   const T beta = s.beta();
   Running<T, K> running;
+  if (s.kin) positives.clear();
   name_rows<K::kRows>(names, s, first_row);
   copy_resident<T, K>(resident, s, first_row);
   const Source<T, K> source{s, nullptr, nullptr, first_row, range.first, range.last, K::kColumns, 0};
@@ -108,15 +148,24 @@ template <class T, class K> __global__ void __launch_bounds__(kThreads, 3) lse_k
   for (int column = range.first; column < range.last; column += K::kColumns) {
     T score[K::kTM][K::kTN];
     make_scores<T, K>(score, feed, resident, source.chunks());
+    if (s.kin) positives.add(score, s, first_row, column);
     running.add(score, s, names, first_row, column, beta);
   }
   wait_for_copies();  // without columns nobody has waited for the rows
   write_rows<T, K>(out + std::int64_t(split) * anchors + first_row, running, exchange, s.rows - first_row);
+  if (s.kin) positives.write(positive_sums + std::int64_t(split) * anchors + first_row, s.rows - first_row);
 }
 
 // ---- the losses -------------------------------------------------------------------------------------------------------------------------
 
 __device__ double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+
+/// The mean score of several positives.
+template <class T> __device__ double mean_score(const T* positive_sums, int splits, int anchor, const Operands<T>& x) {
+  double sum = 0;
+  for (int n = 0; n < splits; ++n) sum += double(positive_sums[std::int64_t(n) * x.anchors() + anchor]);
+  return double(T(1) / *x.temperature) * sum / x.kin[anchor].count;
+}
 
 /// Score of an anchor's positive, in every lane; -inf where it is masked.
 template <class T> __device__ T positive_score(const Operands<T>& x, int anchor) {
@@ -130,7 +179,7 @@ template <class T> __device__ T positive_score(const Operands<T>& x, int anchor)
 /// A warp an anchor, 8 a block. The last steps are in double: a handful of operations an anchor. Reads 2 D numbers and the partials of an
 /// anchor, writes 2.
 template <class T> __global__ void __launch_bounds__(kRowThreads)
-    loss_kernel(T* loss, T* lse, const Partial<T>* partials, int splits, Operands<T> x) {
+    loss_kernel(T* loss, T* lse, const Partial<T>* partials, const T* positive_sums, int splits, Operands<T> x) {
   const int anchor = warp_of_grid(), lane = static_cast<int>(threadIdx.x) % kWarp;
   if (anchor >= x.anchors()) return;
   Partial<T> all{-kInfinity<T>, T(0)};
@@ -139,6 +188,11 @@ template <class T> __global__ void __launch_bounds__(kRowThreads)
   for (int mask = kWarp / 2; mask > 0; mask /= 2) all = merge(all, from_lane(all, mask));
   const double positive = double(positive_score(x, anchor)), negatives = double(all.largest) + log(double(all.sum));
   if (lane != 0) return;
+  if (x.kin && x.kin[anchor].only() < 0) {  // several positives, or none: `negatives` is lse
+    loss[anchor] = x.kin[anchor].several() ? T(negatives - mean_score(positive_sums, splits, anchor, x)) : T(0);
+    lse[anchor] = T(negatives);
+    return;
+  }
   constexpr double kNone = -kInfinity<double>;
   const double l = positive == kNone ? (negatives == kNone ? 0 : negatives - positive) : softplus(negatives - positive);
   loss[anchor] = T(l);
@@ -159,30 +213,48 @@ template <class T> bool few_tiles(const Operands<T>& x) {
 /// Partials take at most 40 (B + M) bytes (f64: 32), so that with loss and lse no more than 64 (B + M) are extra.
 template <class T, class K> int splits_for(const Operands<T>& x) {
   const std::int64_t bytes = (sizeof(T) == 4 ? 40 : 32) * (std::int64_t(x.rows) + x.columns);
-  return splits_of(ceil_div(x.rows, K::kRows), ceil_div(x.columns, K::kColumns), x.anchors() * std::int64_t(sizeof(Partial<T>)), bytes);
+  const std::size_t each = sizeof(Partial<T>) + (x.form == ContrastiveForm::supervised ? sizeof(T) : 0);
+  return splits_of(ceil_div(x.rows, K::kRows), ceil_div(x.columns, K::kColumns), x.anchors() * std::int64_t(each), bytes);
 }
 template <class T> int splits_for(const Operands<T>& x) {
   return few_tiles(x) ? splits_for<T, SmallTile<T, false>>(x) : splits_for<T, LargeTile<T, false>>(x);
 }
 
-template <class T, class K> std::size_t shared_bytes(int dim) {
+template <class T, class K> std::size_t shared_bytes(int dim, ContrastiveForm form) {
   return (static_cast<std::size_t>(resident_elements<T, K>(dim)) + 2 * K::kStage) * sizeof(T) +
-         K::kRows * (2 * sizeof(Partial<T>) + sizeof(int));
+         K::kRows * (2 * sizeof(Partial<T>) + sizeof(int)) + (form == ContrastiveForm::supervised ? sizeof(PositiveSums<T, K>) : 0);
 }
 
-template <class T, class K> void launch_sums(Partial<T>* out, const Operands<T>& x, const Side<T>& s) {
-  const std::size_t bytes = shared_bytes<T, K>(s.dim);
+template <class T> struct Scratch {
+  Partial<T>* partials;
+  T* positive_sums;
+  Kin* kin;
+  std::size_t bytes;
+
+  Scratch(const Operands<T>& x, void* memory) {
+    const std::int64_t parts = std::int64_t(splits_for(x)) * x.anchors();
+    Carver carver{static_cast<char*>(memory)};
+    partials = carver.take<Partial<T>>(parts);
+    positive_sums = carver.take<T>(x.form == ContrastiveForm::supervised ? parts : 0);
+    kin = carver.take<Kin>(kin_count(x.form, x.rows));
+    bytes = carver.bytes;
+  }
+};
+
+template <class T, class K> void launch_sums(Partial<T>* out, T* positive_sums, const Operands<T>& x, const Side<T>& s) {
+  const std::size_t bytes = shared_bytes<T, K>(s.dim, x.form);
   const auto kernel = lse_kernel<T, K>;
   allow_shared(kernel, bytes);
   launch("contrastive", kernel, dim3(static_cast<unsigned>(ceil_div(s.rows, K::kRows)), static_cast<unsigned>(splits_for(x))), kThreads,
-         bytes, out, x.anchors(), s);
+         bytes, out, positive_sums, x.anchors(), s);
 }
 
-template <class T> void sum_side(Partial<T>* out, const Operands<T>& x, bool transposed) {
+template <class T> void sum_side(Partial<T>* out, T* positive_sums, const Operands<T>& x, bool transposed) {
   const Side<T> s = side_of(x, transposed);
-  const bool streamed = x.dim > 256 || shared_bytes<T, LargeTile<T, false>>(x.dim) > most_shared();
-  if (few_tiles(x)) return streamed ? launch_sums<T, SmallTile<T, true>>(out, x, s) : launch_sums<T, SmallTile<T, false>>(out, x, s);
-  return streamed ? launch_sums<T, LargeTile<T, true>>(out, x, s) : launch_sums<T, LargeTile<T, false>>(out, x, s);
+  const bool streamed = x.dim > 256 || shared_bytes<T, LargeTile<T, false>>(x.dim, x.form) > most_shared();
+  const auto launch_tiles = few_tiles(x) ? (streamed ? launch_sums<T, SmallTile<T, true>> : launch_sums<T, SmallTile<T, false>>)
+                                         : (streamed ? launch_sums<T, LargeTile<T, true>> : launch_sums<T, LargeTile<T, false>>);
+  launch_tiles(out, positive_sums, x, s);
 }
 
 /// A warp a row: one with a masked positive looks for an allowed negative. Grid: 8 rows a block.
@@ -206,8 +278,7 @@ std::size_t contrastive_workspace_bytes(const Contrastive& x) {
   std::size_t bytes = 0;
   with_floating(x.query.dtype, [&](auto zero) {
     using T = decltype(zero);
-    const Operands<T> o(x);
-    bytes = static_cast<std::size_t>(splits_for(o)) * static_cast<std::size_t>(o.anchors()) * sizeof(Partial<T>);
+    bytes = Scratch<T>(Operands<T>(x), nullptr).bytes;
   });
   return bytes;
 }
@@ -215,12 +286,13 @@ std::size_t contrastive_workspace_bytes(const Contrastive& x) {
 void contrastive(Array loss, Array lse, const Contrastive& x, Workspace workspace) {
   with_floating(x.query.dtype, [&](auto zero) {
     using T = decltype(zero);
-    const Operands<T> o(x);
-    auto* const out = static_cast<Partial<T>*>(workspace.data);
-    sum_side(out, o, false);
-    if (x.form == ContrastiveForm::symmetric) sum_side(out + o.rows, o, true);
-    launch("contrastive", loss_kernel<T>, blocks_for(o.anchors(), kRowWarps), kRowThreads, 0, loss.as<T>(), lse.as<T>(), out, splits_for(o),
-           o);
+    Operands<T> o(x);
+    const Scratch<T> scratch(o, workspace.data);
+    find_kin("contrastive", o, x, scratch.kin);
+    sum_side(scratch.partials, scratch.positive_sums, o, false);
+    if (x.form == ContrastiveForm::symmetric) sum_side(scratch.partials + o.rows, scratch.positive_sums, o, true);
+    launch("contrastive", loss_kernel<T>, blocks_for(o.anchors(), kRowWarps), kRowThreads, 0, loss.as<T>(), lse.as<T>(),
+           static_cast<const Partial<T>*>(scratch.partials), static_cast<const T*>(scratch.positive_sums), splits_for(o), o);
   });
 }
 

@@ -2,14 +2,18 @@
 //
 // For a row r and a column c of a side, with weights g of the row anchors and h of the column anchors (0 without), beta = 1 / temperature,
 //   H_rc = beta (g_r exp(s_rc - lse_r) + h_c exp(s_rc - lse'_c)),   H_rc = beta (g_r expm1(-loss_r) + h_c expm1(-loss'_c)) for a positive,
+//   or, where the anchors have several positives, H_rc = beta (g_r (exp(s_rc - lse_r) - 1 / |P|) + h_c (exp(s_rc - lse'_c) - 1 / |P|)),
 //   gradient of row r = sum over c of H_rc column_c.
-// One kernel for each side: rows for dquery, columns for dkey; NT-Xent needs one. A block owns its rows, so no sum crosses blocks, unless
-// there are so few rows that the columns are split: then the parts, in the workspace, are added in their order.
-//   FLOPs    4 B M D a side (8 B M D together, NT-Xent 4) and B M exponentials for each kind of anchor
+// One kernel for each side: rows for dquery, columns for dkey; where rows are compared with each other there is one. A block owns its rows,
+// so no sum crosses blocks, unless there are so few rows that the columns are split: then the parts, in the workspace, are added in their
+// order.
+//   FLOPs    4 B M D a side (8 B M D together, NT-Xent and the supervised form 4) and B M exponentials for each kind of anchor
 //   memory   8 D (B + M) bytes read at the least and 4 D (B + M) written; from L2 8 D bytes a column and row block
-//   scratch  parts where columns are split, at most 48 (B + M) bytes, and 8 bytes for 8 rows if the temperature's gradient is asked for
+//   scratch  parts where columns are split, at most 48 (B + M) bytes, 8 bytes for 8 rows for the temperature's gradient,
+//            and 8 bytes an anchor where labels say who the positives are
 
 #include <gradus/kernels/cuda/contrastive_feed.cuh>
+#include <gradus/kernels/cuda/contrastive_kin.cuh>
 #include <gradus/kernels/cuda/contrastive_rows.cuh>
 
 namespace gradus::inline v0::cuda {
@@ -46,7 +50,7 @@ template <class T, int kRows> struct RowAnchors {
     name_rows<kRows>(name, p.side, first_row);
     for (int i = static_cast<int>(threadIdx.x); i < kRows; i += kThreads) {
       const bool anchor = p.rows.dloss && first_row + i < p.side.rows;
-      weight[i] = anchor ? p.rows.weight(first_row + i, beta) : T(0);
+      weight[i] = anchor && p.side.has_positive(first_row + i) ? p.rows.weight(first_row + i, beta) : T(0);
       lse[i] = anchor ? p.rows.reference(first_row + i) : T(0);
     }
   }
@@ -63,7 +67,7 @@ template <class T, int kTN> struct ColumnAnchors {
       const int c = column + j * kColumnLanes;
       const bool anchor = p.columns.dloss && c < p.side.columns;
       name[j] = p.side.column_name(c);
-      weight[j] = anchor ? p.columns.weight(c, beta) : T(0);
+      weight[j] = anchor && p.side.has_positive(c) ? p.columns.weight(c, beta) : T(0);
       lse[j] = anchor ? p.columns.reference(c) : T(0);
     }
   }
@@ -87,6 +91,24 @@ template <class T, class K> __device__ void weigh_negatives(T* to, int stride, c
         if (p.columns.dloss) h = fma(columns.weight[j], exp(fma(score[i][j], beta, -columns.lse[j])), h);
       }
       to[row * stride + b + j * kColumnLanes] = h;
+    }
+  }
+}
+
+/// H of several positives, which weigh_negatives() takes for negatives. A thread mends what it wrote.
+template <class T, class K> __device__ void subtract_targets(T* to, int stride, const Pass<T>& p, int first_row, int first_column, T beta) {
+  int label[K::kTN];
+#pragma unroll
+  for (int j = 0; j < K::kTN; ++j) label[j] = p.side.label(first_column + column_lane() + j * kColumnLanes);
+#pragma unroll 1
+  for (int i = 0; i < K::kTM; ++i) {
+    const int row = row_lane() + i * kRowLanes, r = first_row + row, own = p.side.label(r);
+    if (own < 0) continue;
+    const T target = p.side.target(r), weight = p.rows.weight(r, beta);
+#pragma unroll
+    for (int j = 0; j < K::kTN; ++j) {
+      const int column = column_lane() + j * kColumnLanes, c = first_column + column;
+      if (label[j] == own && c != r) to[row * stride + column] -= target * (weight + p.columns.weight(c, beta));
     }
   }
 }
@@ -143,6 +165,7 @@ template <class T, class K> __global__ void __launch_bounds__(kThreads, K::kSlic
       T score[K::kTM][K::kTN];
       make_scores<T, K>(score, feed, resident, source.chunks());
       weigh_negatives<T, K>(weights + tile, stride, score, p, rows, first_row, column + tile, beta);
+      if (s.kin) subtract_targets<T, K>(weights + tile, stride, p, first_row, column + tile, beta);
       weigh_positives<T, K>(weights + tile, stride, p, rows, first_row, column + tile, beta);
     }
     for (int slice = 0; slice < slices; ++slice) {
@@ -236,6 +259,7 @@ template <class T> void run_pass(T* out, Pass<T> p, T* parts) {
 template <class T> struct Scratch {
   double* sums;  // of row_dots_kernel
   T* parts;
+  Kin* kin;
   std::size_t bytes;
 
   Scratch(const Contrastive& x, void* memory) {
@@ -246,6 +270,7 @@ template <class T> struct Scratch {
     Carver carver{static_cast<char*>(memory)};
     sums = carver.take<double>(dot_blocks(rows));
     parts = carver.take<T>(row_parts > column_parts ? row_parts : column_parts);  // one side after the other
+    kin = carver.take<Kin>(kin_count(x.form, rows));
     bytes = carver.bytes;
   }
 };
@@ -253,7 +278,7 @@ template <class T> struct Scratch {
 template <class T> void find_temperature(T* dtemperature, const T* dquery, const Operands<T>& x, double* sums) {
   const int blocks = dot_blocks(x.rows);
   launch(kOp, row_dots_kernel<T>, static_cast<unsigned>(blocks), kRowThreads, 0, sums, dquery, x);
-  const double scale = x.form == ContrastiveForm::nt_xent ? -0.5 : -1;  // NT-Xent's gradient of z holds every pair twice
+  const double scale = compares_own_rows(x.form) ? -0.5 : -1;  // a gradient of z holds every pair twice
   launch(kOp, add_numbers_kernel<T>, 1, kRowThreads, 0, dtemperature, static_cast<const double*>(sums), blocks, x.temperature, scale, 1);
 }
 
@@ -269,12 +294,13 @@ void contrastive_backward(const ContrastiveGradients& d, ConstArray dloss, Const
                           Workspace workspace) {
   with_floating(x.query.dtype, [&](auto zero) {
     using T = decltype(zero);
-    const Operands<T> o(x);
+    Operands<T> o(x);
     const Scratch<T> scratch(x, workspace.data);
+    find_kin(kOp, o, x, scratch.kin);
     const Anchors<T> rows{dloss.as<T>(), loss.as<T>(), lse.as<T>()};
     Anchors<T> columns{};
     if (x.form == ContrastiveForm::symmetric) columns = {rows.dloss + o.rows, rows.loss + o.rows, rows.lse + o.rows};
-    if (x.form == ContrastiveForm::nt_xent) columns = rows;
+    if (compares_own_rows(x.form)) columns = rows;
     T *const dquery = optional<T>(d.query), *const dkey = optional<T>(d.key), *const dpositive = optional<T>(d.positive);
     if (dquery) run_pass(dquery, Pass<T>{side_of(o, false), rows, columns, nullptr, 0, false}, scratch.parts);
     if (dkey) run_pass(dkey, Pass<T>{side_of(o, true), columns, rows, nullptr, 0, false}, scratch.parts);

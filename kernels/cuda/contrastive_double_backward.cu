@@ -4,12 +4,15 @@
 //   ddloss_i = e_i = sum over negatives of p_ij (t_ij - t_i,positive)                        first sweep: a kernel for each side with
 //   anchors ddquery = (b W + r G) key + b G v, W_ij = g_i p_ij (t_ij - mean_i), and the same by columns   second sweep: a kernel for each
 //   side ddtemperature = -b^2 (sum_ij W_ij c_ij + G_ij X_ij + (dr / db) G_ij c_ij)                     with the rows' side
-// where mean_i = t_i,positive + e_i, and a positive pair has W = -g_i exp(-loss_i) e_i: nothing cancels when the pairs are aligned.
+// where mean_i = t_i,positive + e_i, and a positive pair has W = -g_i exp(-loss_i) e_i: nothing cancels when the pairs are aligned. Several
+// positives have W as negatives have it, and G_ij = g_i (p_ij - 1 / |P|).
 //   FLOPs    6 B M D for each side with anchors in the first sweep, 10 B M D a side in the second: 26 in all for a set of keys or a queue
 //   memory   16 D (B + M) bytes read at the least in each sweep; from L2 8 D (first) or 16 D (second) bytes a column and block of 32 rows
-//   scratch  the means, parts of e and of a gradient where columns are split: at most 44 (B + M) bytes, and 8 for each block of 32 rows
+//   scratch  the means, parts of e and of a gradient where columns are split: at most 44 (B + M) bytes, and 8 for each block of 32 rows;
+//            8 bytes an anchor where labels say who the positives are
 
 #include <gradus/kernels/cuda/contrastive_deviation.cuh>
+#include <gradus/kernels/cuda/contrastive_kin.cuh>
 #include <gradus/kernels/cuda/contrastive_rows.cuh>
 
 namespace gradus::inline v0::cuda {
@@ -88,11 +91,14 @@ template <class T, class K> struct Weigher {
   /// The anchor of one of this thread's columns.
   struct Column {
     bool exists;
+    int label;
     T weight = 0, lse = 0, mean = 0;
-    __device__ Column(const Pass<T>& p, int column) : exists(p.pairs.column_anchors >= 0 && column < p.pairs.side.columns) {
+    __device__ Column(const Pass<T>& p, int column)
+        : exists(p.pairs.column_anchors >= 0 && column < p.pairs.side.columns), label(p.pairs.side.label(column)) {
       if (!exists) return;
       const int anchor = p.pairs.column_anchors + column;
-      weight = p.in.dloss[anchor], lse = reference_of(p.in.lse, anchor), mean = p.mean[anchor];
+      if (p.pairs.side.has_positive(column)) weight = p.in.dloss[anchor];
+      lse = reference_of(p.in.lse, anchor), mean = p.mean[anchor];
     }
   };
 
@@ -108,6 +114,7 @@ template <class T, class K> struct Weigher {
       g = g + h;
       w = fma(h, t - column.mean, w);
     }
+    if (column.label >= 0 && column.label == rows.label[row]) g = g - rows.target[row] * (rows.weight[row] + column.weight);
     return {g, w, score, pairs.cross[i][j], beta, r_, dr};
   }
 };
@@ -196,8 +203,9 @@ constexpr int kWideTile = 192;
 
 /// Parts of e take at most 16 (B + M) bytes, those of a gradient 24 (f64: 16).
 template <class T> int splits_of_sums(const Operands<T>& x) {
-  return splits_of(ceil_div(x.rows, kRowsOfTile<T>), ceil_div(x.columns, PairTile<T, 0, false>::kColumns),
-                   x.anchors() * std::int64_t(sizeof(T)), 16 * (std::int64_t(x.rows) + x.columns));
+  const int each = static_cast<int>(x.form == ContrastiveForm::supervised ? 2 * sizeof(T) : sizeof(T));
+  return splits_of(ceil_div(x.rows, kRowsOfTile<T>), ceil_div(x.columns, PairTile<T, 0, false>::kColumns), std::int64_t(x.anchors()) * each,
+                   16 * (std::int64_t(x.rows) + x.columns));
 }
 template <class T> int splits_of_gradient(int rows, int columns, int dim) {
   return splits_of(ceil_div(rows, kRowsOfTile<T>), ceil_div(columns, kWideTile), std::int64_t(rows) * dim * std::int64_t(sizeof(T)),
@@ -205,7 +213,8 @@ template <class T> int splits_of_gradient(int rows, int columns, int dim) {
 }
 
 template <class T> struct Scratch {
-  T *mean, *deviations, *parts;
+  T *mean, *deviations, *positive_deviations, *parts;
+  Kin* kin;
   double *sums, *queue_sums;  // the one behind the other
   int sum_count;              // of both
   std::size_t bytes;
@@ -220,6 +229,8 @@ template <class T> struct Scratch {
     Carver carver{static_cast<char*>(memory)};
     mean = carver.take<T>(x.anchors());
     deviations = carver.take<T>(std::int64_t(splits_of_sums(x)) * x.anchors());
+    positive_deviations = carver.take<T>(x.form == ContrastiveForm::supervised ? std::int64_t(splits_of_sums(x)) * x.anchors() : 0);
+    kin = carver.take<Kin>(kin_count(x.form, x.rows));
     sums = carver.take<double>(sum_count);
     queue_sums = sums ? sums + blocks : nullptr;
     parts = carver.take<T>(row_parts > column_parts ? row_parts : column_parts);
@@ -237,12 +248,13 @@ template <class T> void find_deviations(T* ddloss, const Operands<T>& x, const I
   const auto sum_side = [&](bool transposed) {
     const PairSide<T> p = pair_side_of(x, in, transposed);
     launch(kOp, kernel, dim3(static_cast<unsigned>(ceil_div(p.side.rows, K::kRows)), static_cast<unsigned>(splits)), kThreads,
-           Layout<T, K>::deviation_bytes(), scratch.deviations, static_cast<const T*>(scratch.mean), x.anchors(), p, in);
+           Layout<T, K>::deviation_bytes(), scratch.deviations, scratch.positive_deviations, static_cast<const T*>(scratch.mean),
+           x.anchors(), p, in);
   };
   sum_side(false);
   if (x.form == ContrastiveForm::symmetric) sum_side(true);
-  launch(kOp, mean_kernel<T>, blocks_for(x.anchors(), 256), 256, 0, ddloss, scratch.mean, static_cast<const T*>(scratch.deviations), splits,
-         x.anchors());
+  launch(kOp, mean_kernel<T>, blocks_for(x.anchors(), 256), 256, 0, ddloss, scratch.mean, static_cast<const T*>(scratch.deviations),
+         static_cast<const T*>(scratch.positive_deviations), x.kin, splits, x.anchors());
 }
 
 template <class T, class K> bool launch_tiles(Pass<T> p, int splits, std::size_t most) {
@@ -277,8 +289,10 @@ template <class T> struct Outputs {
   T *ddloss, *query, *key, *positive, *temperature;  // all but the first may be null
 };
 
-template <class T> void run(const Outputs<T>& out, const Operands<T>& x, const Inputs<T>& in, Workspace workspace) {
+template <class T> void run(const Outputs<T>& out, const Contrastive& operands, const Inputs<T>& in, Workspace workspace) {
+  Operands<T> x(operands);
   const Scratch<T> scratch(x, workspace.data);
+  find_kin(kOp, x, operands, scratch.kin);
   find_deviations(out.ddloss, x, in, scratch);
   Pass<T> pass{pair_side_of(x, in, false), in, scratch.mean, out.ddloss, nullptr, out.temperature ? scratch.sums : nullptr, 0, false};
   run_pass(out.query, pass, scratch.parts);
@@ -288,7 +302,7 @@ template <class T> void run(const Outputs<T>& out, const Operands<T>& x, const I
     launch(kOp, queue_kernel<T>, blocks_for(x.rows, kRowWarps), kRowThreads, 0,
            QueueOutputs<T>{out.query, out.positive, scratch.queue_sums}, static_cast<const T*>(out.ddloss), in, x);
   if (!out.temperature) return;
-  const double scale = x.form == ContrastiveForm::nt_xent ? -0.5 : -1;  // NT-Xent's matrix holds every pair twice
+  const double scale = compares_own_rows(x.form) ? -0.5 : -1;  // the matrix holds every pair twice
   launch(kOp, add_numbers_kernel<T>, 1, kRowThreads, 0, out.temperature, static_cast<const double*>(scratch.sums), scratch.sum_count,
          x.temperature, scale, 2);
 }
@@ -310,8 +324,8 @@ void contrastive_double_backward(Array ddloss, const ContrastiveGradients& dd, c
     using T = decltype(zero);
     const Inputs<T> in{optional<T>(u.query), optional<T>(u.key), optional<T>(u.positive), optional<T>(u.temperature), dloss.as<T>(),
                        loss.as<T>(),         lse.as<T>()};
-    run<T>({ddloss.as<T>(), optional<T>(dd.query), optional<T>(dd.key), optional<T>(dd.positive), optional<T>(dd.temperature)},
-           Operands<T>(x), in, workspace);
+    run<T>({ddloss.as<T>(), optional<T>(dd.query), optional<T>(dd.key), optional<T>(dd.positive), optional<T>(dd.temperature)}, x, in,
+           workspace);
   });
 }
 

@@ -25,7 +25,7 @@ template <class T> struct PairSide {
 template <class T> PairSide<T> pair_side_of(const Operands<T>& x, const Inputs<T>& in, bool transposed) {
   PairSide<T> p{side_of(x, transposed), in.query, in.key, 0, -1};
   if (x.form == ContrastiveForm::symmetric) p.column_anchors = x.rows;
-  if (x.form == ContrastiveForm::nt_xent) p.column_anchors = 0, p.column_cotangent = in.query;
+  if (compares_own_rows(x.form)) p.column_anchors = 0, p.column_cotangent = in.query;
   const auto vector = [](const T* matrix) { return !matrix || aligned16(matrix); };
   p.side.vector = p.side.vector && vector(p.row_cotangent) && vector(p.column_cotangent);
   if (!transposed) return p;
@@ -51,7 +51,7 @@ template <class T, class K> struct Pairs {
 
 template <class T> __device__ T reference_of(const T* lse, int anchor) { return lse[anchor] == -kInfinity<T> ? T(0) : lse[anchor]; }
 
-/// c and X of row i's positive, made by a warp. Zeros without a positive.
+/// c and X of row i's positive, or of its first one, made by a warp. Zeros without a positive.
 template <class T> struct PositivePair {
   T score = 0, cross = 0;
   __device__ PositivePair(const Operands<T>& x, const Inputs<T>& in, int i) {
@@ -59,7 +59,7 @@ template <class T> struct PositivePair {
     if (j < 0) return;
     const std::int64_t q = std::int64_t(i) * x.dim, k = std::int64_t(j) * x.dim;
     const T* const key = x.positive ? x.positive : x.key;
-    const T* const v = x.positive ? in.positive : x.form == ContrastiveForm::nt_xent ? in.query : in.key;
+    const T* const v = x.positive ? in.positive : compares_own_rows(x.form) ? in.query : in.key;
     score = warp_dot(x.query + q, key + k, x.dim);
     if (in.query) cross = warp_dot(in.query + q, key + k, x.dim);
     if (v) cross = cross + warp_dot(x.query + q, v + k, x.dim);

@@ -2,7 +2,8 @@
 //
 // A kernel owns some rows of the score matrix and streams its columns. What concerns the keys (their gradient, the column anchors of the
 // symmetric form) runs the same kernels on the transposed matrix: another *side*. So every sum stays within a block and has one order, at
-// the price of making the scores once for each side. NT-Xent's matrix is symmetric: its one side holds everything.
+// the price of making the scores once for each side. Where the rows are compared with each other (NT-Xent, the supervised form) the matrix
+// is symmetric: its one side holds everything.
 #pragma once
 
 #include <cstdint>
@@ -26,18 +27,30 @@ constexpr int ceil_div(int n, int d) { return static_cast<int>((std::int64_t(n) 
 constexpr int smaller(int a, int b) { return a < b ? a : b; }
 constexpr int larger(int a, int b) { return a > b ? a : b; }
 
+/// The positives of an anchor of the supervised form: the other rows with its label.
+struct Kin {
+  int first, count;  // first: -1 without any
+
+  /// A number that rows have in common where they have a label in common: the first of the rows that bear it. `row` is the anchor's own.
+  __device__ int label(int row) const { return first < 0 || row < first ? row : first; }
+  /// The only positive, which has the softplus form; -1: none, or several.
+  __device__ int only() const { return count == 1 ? first : -1; }
+  __device__ bool several() const { return count > 1; }
+};
+
 /// The operands, typed.
 template <class T> struct Operands {
   ContrastiveForm form;
   const T *query, *key, *positive, *temperature;
   const std::int64_t* index;  // key_set
   const unsigned char* mask;
+  const Kin* kin = nullptr;  // supervised: see find_kin()
   int rows, columns, dim;
 
   explicit Operands(const Contrastive& x)
       : form(x.form),
         query(x.query.as<T>()),
-        key(x.form == ContrastiveForm::nt_xent ? query : x.key.as<T>()),
+        key(compares_own_rows(x.form) ? query : x.key.as<T>()),
         positive(optional<T>(x.positive)),
         temperature(x.temperature.as<T>()),
         index(optional<std::int64_t>(x.positive_index)),
@@ -49,11 +62,12 @@ template <class T> struct Operands {
   __host__ __device__ int anchors() const { return form == ContrastiveForm::symmetric ? rows + columns : rows; }
   /// The row whose positive is an anchor's too.
   __device__ int row_of(int anchor) const { return anchor < rows ? anchor : anchor - rows; }
-  /// The column of row i's positive; -1 for a queue and for an index out of range.
+  /// The column of row i's positive, of the first one if labels say which they are; -1 for a queue and for an index out of range.
   __device__ int positive_of(int i) const {
     if (form == ContrastiveForm::symmetric) return i;
     if (form == ContrastiveForm::nt_xent) return i < rows / 2 ? i + rows / 2 : i - rows / 2;
     if (form == ContrastiveForm::queue) return -1;
+    if (kin) return kin[i].first;
     const std::int64_t j = index[i];
     return j >= 0 && j < columns ? static_cast<int>(j) : -1;
   }
@@ -67,6 +81,7 @@ enum class Naming : std::uint8_t {
   none,          // a queue: no positive is in the matrix
   diagonal,      // symmetric
   halves,        // NT-Xent: (i + N) mod 2N; the diagonal does not count at all
+  labels,        // supervised: a row with one positive knows it, others have no name; the diagonal does not count
   row_index,     // key_set: a row knows its column
   column_index,  // key_set transposed
 };
@@ -76,6 +91,7 @@ template <class T> struct Side {
   const T* temperature;
   const std::int64_t* index;
   const unsigned char* mask;
+  const Kin* kin;
   std::int64_t mask_row, mask_column;  // from one row, one column to the next
   int rows, columns, dim;
   Naming naming;
@@ -85,12 +101,18 @@ template <class T> struct Side {
   __device__ int row_name(int r) const {
     if (naming == Naming::diagonal || naming == Naming::column_index) return r;
     if (naming == Naming::halves) return r < rows / 2 ? r + rows / 2 : r - rows / 2;
+    if (naming == Naming::labels) return r < rows ? kin[r].only() : -1;
     return naming == Naming::row_index && r < rows ? indexed(r, columns) : -1;
   }
   __device__ int column_name(int c) const { return naming == Naming::column_index ? (c < columns ? indexed(c, rows) : -1) : c; }
-  /// Whether there is such a pair: a row of NT-Xent has none with itself.
+  /// Whether there is such a pair: there is none of a row with itself where rows are compared with each other.
   __device__ bool inside(int r, int c) const { return r < rows && c < columns && !is_itself(r, c); }
-  __device__ bool is_itself(int r, int c) const { return naming == Naming::halves && r == c; }
+  __device__ bool is_itself(int r, int c) const { return (naming == Naming::halves || naming == Naming::labels) && r == c; }
+  /// Whether anchor i, an index of either side, has any positive.
+  __device__ bool has_positive(int i) const { return !kin || kin[i].count > 0; }
+  /// 1 / |P| and the label of an anchor with several positives; 0 and -1 of others, and beyond the matrix.
+  __device__ T target(int i) const { return kin && i < rows && kin[i].several() ? T(1) / static_cast<T>(kin[i].count) : T(0); }
+  __device__ int label(int i) const { return kin && i < rows && kin[i].several() ? kin[i].label(i) : -1; }
   /// Whether the mask lets it count. Beyond the matrix nothing is read.
   __device__ bool unmasked(int r, int c) const { return r < rows && c < columns && mask[r * mask_row + c * mask_column] != 0; }
   __device__ bool allowed(int r, int c) const { return inside(r, c) && (!mask || unmasked(r, c)); }
@@ -106,10 +128,21 @@ template <class T> bool vector_rows(const T* matrix, int dim) { return dim % Pac
 
 /// The rows' side, or the columns' side.
 template <class T> Side<T> side_of(const Operands<T>& x, bool transposed) {
-  constexpr Naming kNames[] = {Naming::row_index, Naming::none, Naming::diagonal, Naming::halves};
+  constexpr Naming kNames[] = {Naming::row_index, Naming::none, Naming::diagonal, Naming::halves, Naming::labels};
   const Naming naming = kNames[static_cast<int>(x.form)];
-  Side<T> s{x.query, x.key,  x.temperature, x.index, x.mask, x.columns,
-            1,       x.rows, x.columns,     x.dim,   naming, vector_rows(x.query, x.dim) && vector_rows(x.key, x.dim)};
+  Side<T> s{x.query,
+            x.key,
+            x.temperature,
+            x.index,
+            x.mask,
+            x.kin,
+            x.columns,
+            1,
+            x.rows,
+            x.columns,
+            x.dim,
+            naming,
+            vector_rows(x.query, x.dim) && vector_rows(x.key, x.dim)};
   if (!transposed) return s;
   s.row = x.key, s.column = x.query;
   s.rows = x.columns, s.columns = x.rows;

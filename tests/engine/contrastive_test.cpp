@@ -57,6 +57,14 @@ Tensor plain_nt_xent(const Tensor& z, const Tensor& temperature) {
   return logsumexp(forbid(s, off_diagonal(n)), {1}) - squeeze(gather(s, Tensor::from(other, {n, 1}), 1), 1);
 }
 
+Tensor plain_supervised(const Tensor& z, const Tensor& labels, const Tensor& temperature) {
+  const Tensor other = off_diagonal(z.size(0)), s = scores_of(z, z, temperature);
+  const Tensor positive = cast(equal(unsqueeze(labels, 1), unsqueeze(labels, 0)), DType::f64) * cast(other, DType::f64);
+  const Tensor count = sum(positive, {1});
+  const Tensor loss = logsumexp(forbid(s, other), {1}) - sum(positive * s, {1}) / maximum(count, 1);
+  return where(greater(count, zeros_like(count)), loss, 0);
+}
+
 // ---- comparison
 
 double largest_difference(const Tensor& a, const Tensor& b) {
@@ -115,6 +123,9 @@ TEST_CASE("contrastive losses: fused equals composed from plain ops, to fourth o
                [](const TensorList& in) { return plain_symmetric(in[0], in[1], in[2]); }, {q, other, temperature});
   check_orders([](const TensorList& in) { return nt_xent(in[0], in[1], Reduction::none); },
                [](const TensorList& in) { return plain_nt_xent(in[0], in[1]); }, {random_rows(8, 5, 4), temperature});
+  const Tensor labels = Tensor::from<std::int64_t>({-4, 7, -4, 1, 7, -4, 99, 1LL << 40, 7, 1});  // of three, of two, of their own
+  check_orders([&](const TensorList& in) { return supervised_contrastive(in[0], labels, in[1], Reduction::none); },
+               [&](const TensorList& in) { return plain_supervised(in[0], labels, in[1]); }, {random_rows(10, 5, 5), temperature});
 }
 
 TEST_CASE("contrastive losses: masks, fused and composed, to third order") {
@@ -190,6 +201,10 @@ TEST_CASE("contrastive losses: memory beyond operands and gradients grows with t
     Tape tape({a});
     tape.gradients(nt_xent(a, 0.1));
   };
+  const auto supervised = [](const Tensor& a, const Tensor&) {
+    Tape tape({a});
+    tape.gradients(supervised_contrastive(a, Tensor::zeros({a.size(0)}, DType::i64), 0.1));
+  };
   const auto second = [](const Tensor& a, const Tensor&) {
     Tape tape({a});
     const Tensor g = tape.gradients(nt_xent(a, 0.1), {a}, {.create_graph = true})[0];
@@ -204,6 +219,7 @@ TEST_CASE("contrastive losses: memory beyond operands and gradients grows with t
   CHECK(extra(3000 / kShrink, 2, clip) <= 64 * 2 * 3000 / kShrink + kThread + kTape);
   CHECK(extra(6000 / kShrink, 2, clip) <= 64 * 2 * 6000 / kShrink + kThread + kTape);
   CHECK(extra(8192 / kShrink, 1, simclr) <= 64 * 2 * 8192 / kShrink + kThread + kTape);  // the plain scores alone are 256 MiB
+  CHECK(extra(4000 / kShrink, 1, supervised) <= 64 * 2 * 4000 / kShrink + kThread + kTape);
   CHECK(extra(2000 / kShrink, 2, second) <= 64 * 2 * 2000 / kShrink + kThread + kTape);
   CHECK(extra(4000 / kShrink, 2, second) <= 64 * 2 * 4000 / kShrink + kThread + kTape);
 }

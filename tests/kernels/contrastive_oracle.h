@@ -34,7 +34,7 @@ inline double value_of(double x) { return x; }
 inline double value_of(Dual x) { return x.value; }
 
 template <class S> struct Point {
-  std::vector<S> query, key;  // for NT-Xent key is a copy of query
+  std::vector<S> query, key;  // where rows are compared with each other key is a copy of query
   std::vector<S> positive;    // of a queue
   S temperature;
 };
@@ -45,9 +45,11 @@ struct Problem {
   Index rows = 0, columns = 0, dim = 0;
   std::vector<Index> positive;
   std::vector<std::uint8_t> mask;  // empty: all allowed
+  std::vector<Index> labels;       // of the supervised form
   std::vector<double> dloss;
 
   Index anchors() const { return form == Form::symmetric ? 2 * rows : rows; }
+  bool own_rows() const { return compares_own_rows(form); }
   bool allowed(Index i, Index j) const { return mask.empty() || mask[std::size_t(i * columns + j)]; }
 };
 
@@ -57,25 +59,24 @@ struct Pair {
 };
 inline constexpr Index kOwnPositive = -1;
 struct Anchor {
-  bool has_positive = false;
-  Pair positive{};
-  std::vector<Pair> negatives;
+  std::vector<Pair> positives, negatives;
 };
 
 inline Anchor anchor_of(const Problem& p, Index a) {
   const bool column = p.form == Form::symmetric && a >= p.rows;
   Anchor out;
-  if (p.form == Form::queue) out.has_positive = true, out.positive = {a, kOwnPositive};
+  if (p.form == Form::queue) out.positives.push_back({a, kOwnPositive});
   for (Index b = 0; b < (column ? p.rows : p.columns); ++b) {
     const Pair pair = column ? Pair{b, a - p.rows} : Pair{a, b};
-    if (p.form == Form::nt_xent && a == b) continue;
+    if (p.own_rows() && a == b) continue;
     if (!p.allowed(pair.i, pair.j)) continue;
-    const Index positive = p.form == Form::queue     ? kOwnPositive
-                           : p.form == Form::key_set ? p.positive[std::size_t(a)]
-                           : p.form == Form::nt_xent ? (a + p.rows / 2) % p.rows
-                                                     : pair.i;
-    if (pair.j != positive) out.negatives.push_back(pair);
-    else out.has_positive = true, out.positive = pair;
+    const auto label = [&](Index i) { return p.labels[std::size_t(i)]; };
+    const Index positive = p.form == Form::queue        ? kOwnPositive
+                           : p.form == Form::key_set    ? p.positive[std::size_t(a)]
+                           : p.form == Form::nt_xent    ? (a + p.rows / 2) % p.rows
+                           : p.form == Form::supervised ? (label(a) == label(b) ? b : -1)
+                                                        : pair.i;
+    (pair.j == positive ? out.positives : out.negatives).push_back(pair);
   }
   return out;
 }
@@ -107,15 +108,36 @@ template <class S> void add_pair(Result<S>& r, const Problem& p, const Point<S>&
   r.dtemperature += S(0.0) - weight * inner(p, x, pair) / (x.temperature * x.temperature);
 }
 
+/// An anchor of the supervised form with several positives, or none.
+template <class S> void add_supervised_anchor(Result<S>& r, const Problem& p, const Point<S>& x, Index a, const Anchor& anchor, S dloss) {
+  using std::exp, std::log1p;
+  std::vector<Pair> pairs = anchor.positives;
+  pairs.insert(pairs.end(), anchor.negatives.begin(), anchor.negatives.end());
+  std::vector<S> scores;
+  double top = -kInf;
+  for (const Pair pair : pairs) scores.push_back(score(p, x, pair)), top = std::max(top, value_of(scores.back()));
+  S sum = 0.0, mean = 0.0;
+  for (const S& s : scores) sum += exp(s - S(top));
+  r.lse[std::size_t(a)] = log1p(sum - S(1.0)) + S(top);
+  const S lse = r.lse[std::size_t(a)];
+  if (anchor.positives.empty()) return;
+  const S share = 1.0 / double(anchor.positives.size());
+  for (std::size_t n = 0; n < anchor.positives.size(); ++n) mean += share * scores[n];
+  r.loss[std::size_t(a)] = lse - mean;
+  for (std::size_t n = 0; n < pairs.size(); ++n)
+    add_pair(r, p, x, pairs[n], dloss * (exp(scores[n] - lse) - (n < anchor.positives.size() ? share : S(0.0))));
+}
+
 template <class S> void add_anchor(Result<S>& r, const Problem& p, const Point<S>& x, Index a, S dloss) {
   using std::exp, std::log1p;
   const Anchor anchor = anchor_of(p, a);
-  if (!anchor.has_positive && anchor.negatives.empty()) {
+  if (anchor.positives.empty() && anchor.negatives.empty()) {
     r.lse[std::size_t(a)] = -kInf;
     return;
   }
-  REQUIRE(anchor.has_positive);
-  const S positive = score(p, x, anchor.positive);
+  if (p.form == Form::supervised && anchor.positives.size() != 1) return add_supervised_anchor(r, p, x, a, anchor, dloss);
+  REQUIRE(anchor.positives.size() == 1);
+  const S positive = score(p, x, anchor.positives[0]);
   double top = 0;
   std::vector<S> excess;
   for (const Pair pair : anchor.negatives) excess.push_back(score(p, x, pair) - positive), top = std::max(top, value_of(excess.back()));
@@ -125,7 +147,7 @@ template <class S> void add_anchor(Result<S>& r, const Problem& p, const Point<S
   r.loss[std::size_t(a)] = top == 0 ? log1p(sum) : log1p(rest + sum - S(1.0)) + S(top);
   r.lse[std::size_t(a)] = positive + r.loss[std::size_t(a)];
   for (std::size_t n = 0; n < excess.size(); ++n) add_pair(r, p, x, anchor.negatives[n], dloss * exp(excess[n] - S(top)) / total);
-  add_pair(r, p, x, anchor.positive, S(0.0) - dloss * sum / total);
+  add_pair(r, p, x, anchor.positives[0], S(0.0) - dloss * sum / total);
 }
 
 template <class S> Result<S> oracle(const Problem& p, const Point<S>& x) {
@@ -133,7 +155,7 @@ template <class S> Result<S> oracle(const Problem& p, const Point<S>& x) {
   r.loss.assign(std::size_t(p.anchors()), S(0.0)), r.lse = r.loss;
   r.dquery.assign(x.query.size(), S(0.0)), r.dkey.assign(x.key.size(), S(0.0)), r.dpositive.assign(x.positive.size(), S(0.0));
   for (Index a = 0; a < p.anchors(); ++a) add_anchor(r, p, x, a, S(p.dloss[std::size_t(a)]));
-  if (p.form == Form::nt_xent)
+  if (p.own_rows())
     for (std::size_t i = 0; i < r.dquery.size(); ++i) r.dquery[i] += r.dkey[i], r.dkey[i] = 0.0;
   return r;
 }

@@ -3,251 +3,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <memory>
 #include <random>
 #include <vector>
 
-#include <gradus/kernels/cpu/isa.h>
 #include <gradus/kernels/parallel.h>
-#include <gradus/tests/kernels/contrastive_oracle.h>
+#include <gradus/tests/kernels/contrastive_run.h>
 
 using namespace gradus;
 using namespace gradus::testing::contrastive;
-
-namespace {
-
-// ---- the kernels ----------------------------------------------------------------------------------------------------------------------
-
-/// Exactly the bytes asked for, between guards that must survive.
-class GuardedWorkspace {
- public:
-  explicit GuardedWorkspace(std::size_t bytes) : bytes_(bytes), memory_(new (std::align_val_t(64)) unsigned char[bytes + 2 * kGuard]) {
-    std::memset(memory_, kByte, bytes + 2 * kGuard);  // as floats: about -1e-23, as an uninitialised read would be: not zero
-  }
-  GuardedWorkspace(const GuardedWorkspace&) = delete;
-  GuardedWorkspace& operator=(const GuardedWorkspace&) = delete;
-  ~GuardedWorkspace() {
-    bool intact = true;
-    for (std::size_t i = 0; i < kGuard; ++i) intact = intact && memory_[i] == kByte && memory_[kGuard + bytes_ + i] == kByte;
-    CHECK(intact);
-    operator delete[](memory_, std::align_val_t(64));
-  }
-  Workspace get() const { return {memory_ + kGuard, bytes_}; }
-
- private:
-  static constexpr std::size_t kGuard = 256;
-  static constexpr unsigned char kByte = 0xFF;  // NaN in every float type
-  std::size_t bytes_;
-  unsigned char* memory_;
-};
-
-/// A vector of T seen as an array.
-template <class T> struct Field {
-  std::vector<T> values;
-  Shape shape;
-  explicit Field(const Shape& s, T value = T(0)) : values(std::size_t(s.elements()), value), shape(s) {}
-  Array out() { return {values.data(), &shape, dtype_of<T>}; }
-  ConstArray in() const { return {values.data(), &shape, dtype_of<T>}; }
-};
-
-/// Gradients, or cotangents of them.
-template <class T> struct Fields {
-  Field<T> query, key, positive, temperature;
-  Fields(const Problem& p)
-      : query({p.rows, p.dim}), key({p.columns, p.dim}), positive({p.form == Form::queue ? p.rows : 0, p.dim}), temperature({1}) {}
-  ContrastiveGradients out(Form form) {
-    return {query.out(), form == Form::nt_xent ? Array{} : key.out(), form == Form::queue ? positive.out() : Array{}, temperature.out()};
-  }
-  ContrastiveCotangents in(Form form) const {
-    const ConstArray none;
-    return {query.in(), form == Form::nt_xent ? none : key.in(), form == Form::queue ? positive.in() : none, temperature.in()};
-  }
-  std::vector<Field<T>*> all() { return {&query, &key, &positive, &temperature}; }
-  void draw(std::mt19937& rng) {
-    std::normal_distribution<double> normal;
-    for (Field<T>* f : all())
-      for (T& v : f->values) v = T(normal(rng));
-  }
-};
-
-template <class T> struct Run {
-  Problem p;
-  Fields<T> x, d, u, dd;  // the operands, their gradients, the gradients' cotangents, the second order
-  Field<T> dloss, loss, lse, ddloss;
-  Field<Index> positive_index;
-  std::unique_ptr<bool[]> mask;
-  Shape mask_shape;
-
-  Run(const Problem& problem, const Point<double>& at)
-      : p(problem),
-        x(p),
-        d(p),
-        u(p),
-        dd(p),
-        dloss({p.anchors()}),
-        loss(dloss),
-        lse(dloss),
-        ddloss(dloss),
-        positive_index({p.rows}),
-        mask(new bool[p.mask.size()]),
-        mask_shape({p.rows, p.columns}) {
-    std::copy(at.query.begin(), at.query.end(), x.query.values.begin());
-    std::copy(at.key.begin(), at.key.end(), x.key.values.begin());
-    std::copy(at.positive.begin(), at.positive.end(), x.positive.values.begin());
-    std::copy(p.dloss.begin(), p.dloss.end(), dloss.values.begin());
-    std::copy(p.positive.begin(), p.positive.end(), positive_index.values.begin());
-    std::copy(p.mask.begin(), p.mask.end(), mask.get());
-    x.temperature.values[0] = T(at.temperature);
-  }
-
-  Contrastive operands() const {
-    Contrastive c;
-    c.form = p.form;
-    c.query = x.query.in();
-    c.key = nt_xent() ? x.query.in() : x.key.in();
-    c.temperature = x.temperature.in();
-    if (p.form == Form::key_set) c.positive_index = positive_index.in();
-    if (p.form == Form::queue) c.positive = x.positive.in();
-    if (!p.mask.empty()) c.mask = {mask.get(), &mask_shape, DType::boolean};
-    return c;
-  }
-  bool nt_xent() const { return p.form == Form::nt_xent; }
-  void forward() {
-    const GuardedWorkspace w(cpu::contrastive_workspace_bytes(operands()));
-    cpu::contrastive(loss.out(), lse.out(), operands(), w.get());
-  }
-  void backward() {
-    const GuardedWorkspace w(cpu::contrastive_backward_workspace_bytes(operands()));
-    cpu::contrastive_backward(d.out(p.form), dloss.in(), loss.in(), lse.in(), operands(), w.get());
-  }
-  void double_backward() {
-    const GuardedWorkspace w(cpu::contrastive_double_backward_workspace_bytes(operands()));
-    cpu::contrastive_double_backward(ddloss.out(), dd.out(p.form), u.in(p.form), dloss.in(), loss.in(), lse.in(), operands(), w.get());
-  }
-  void all() { forward(), backward(), double_backward(); }
-  /// The operands as the kernel sees them, rounded to T.
-  Point<double> point() const {
-    const auto wide = [](const std::vector<T>& v) { return std::vector<double>(v.begin(), v.end()); };
-    return {wide(x.query.values), wide(nt_xent() ? x.query.values : x.key.values), wide(x.positive.values),
-            double(x.temperature.values[0])};
-  }
-};
-
-// ---- data -----------------------------------------------------------------------------------------------------------------------------
-
-std::vector<double> normals(std::size_t n, std::mt19937& rng, double scale = 1) {
-  std::normal_distribution<double> normal(0, scale);
-  std::vector<double> x(n);
-  for (double& v : x) v = normal(rng);
-  return x;
-}
-
-void normalize(std::vector<double>& x, Index dim) {
-  for (std::size_t row = 0; row < x.size(); row += std::size_t(dim)) {
-    double sum = 0;
-    for (Index d = 0; d < dim; ++d) sum += x[row + std::size_t(d)] * x[row + std::size_t(d)];
-    for (Index d = 0; d < dim; ++d) x[row + std::size_t(d)] /= std::sqrt(sum);
-  }
-}
-
-/// Random unit rows (of any length where dim is 1, or all scores would be +-1), random upstream gradients of either sign.
-struct Sample {
-  Problem p;
-  Point<double> x;
-};
-Sample random_sample(Form form, Index rows, Index columns, Index dim, double temperature, unsigned seed) {
-  std::mt19937 rng(seed);
-  Sample s;
-  s.p.form = form, s.p.rows = rows, s.p.columns = columns, s.p.dim = dim;
-  s.x.query = normals(std::size_t(rows * dim), rng);
-  s.x.key = normals(std::size_t(columns * dim), rng);
-  if (form == Form::queue) s.x.positive = normals(std::size_t(rows * dim), rng);
-  if (dim > 1) normalize(s.x.query, dim), normalize(s.x.key, dim), normalize(s.x.positive, dim);
-  if (form == Form::nt_xent) s.x.key = s.x.query;
-  s.x.temperature = temperature;
-  s.p.dloss = normals(std::size_t(s.p.anchors()), rng, 1.0 / double(std::max<Index>(1, rows)));
-  for (Index i = 0; i < rows; ++i) s.p.positive.push_back(columns ? Index(rng() % std::size_t(columns)) : 0);
-  return s;
-}
-
-/// Forbids pairs at random, never a positive; row 1 keeps its positive alone, row 2 nothing.
-void add_mask(Sample& s, unsigned seed) {
-  std::mt19937 rng(seed);
-  Problem& p = s.p;
-  p.mask.assign(std::size_t(p.rows * p.columns), 0);
-  for (Index i = 0; i < p.rows; ++i)
-    for (Index j = 0; j < p.columns; ++j) {
-      const bool positive = p.form != Form::queue && j == (p.form == Form::symmetric ? i : p.positive[std::size_t(i)]);
-      const bool isolated = p.form == Form::symmetric && (j == 1 || j == 2);
-      p.mask[std::size_t(i * p.columns + j)] = i == 2 || (isolated && j == 2) ? 0 : positive ? 1 : i == 1 || isolated ? 0 : rng() % 3 > 0;
-    }
-}
-
-template <class T> constexpr double kTolerance = sizeof(T) == 4 ? 3e-5 : 1e-12;
-
-template <class T> void check_first_order(const Run<T>& r, double tolerance) {
-  const Result<double> want = oracle(r.p, r.point());
-  CHECK(error(r.loss.values, want.loss) < tolerance);
-  CHECK(error(r.lse.values, want.lse) < tolerance);
-  CHECK(error(r.d.query.values, want.dquery) < tolerance);
-  CHECK(error(r.d.positive.values, want.dpositive) < tolerance);
-  if (!r.nt_xent()) CHECK(error(r.d.key.values, want.dkey) < tolerance);
-  double scale = 0;  // dtemperature is a sum with cancellation: judge it by its terms
-  for (std::size_t i = 0; i < want.dquery.size(); ++i) scale += std::abs(want.dquery[i] * double(r.x.query.values[i]));
-  CHECK(std::abs(double(r.d.temperature.values[0]) - want.dtemperature) <= tolerance * (1e-30 + scale / r.point().temperature));
-}
-
-template <class T> void check_second_order(Run<T>& r, double tolerance) {
-  std::mt19937 rng(99);
-  r.u.draw(rng);
-  r.double_backward();
-  const auto moving = [](const std::vector<double>& at, const std::vector<T>& slope) {
-    std::vector<Dual> x;
-    for (std::size_t i = 0; i < at.size(); ++i) x.emplace_back(at[i], double(slope[i]));
-    return x;
-  };
-  const Point<double> at = r.point();
-  const Point<Dual> x{moving(at.query, r.u.query.values), moving(at.key, r.nt_xent() ? r.u.query.values : r.u.key.values),
-                      moving(at.positive, r.u.positive.values), Dual(at.temperature, double(r.u.temperature.values[0]))};
-  const Result<Dual> want = oracle(r.p, x);
-  const auto slopes = [](const std::vector<Dual>& duals) {
-    std::vector<double> s;
-    for (const Dual& v : duals) s.push_back(v.slope);
-    return s;
-  };
-  CHECK(error(r.ddloss.values, slopes(want.loss)) < tolerance);
-  CHECK(error(r.dd.query.values, slopes(want.dquery)) < tolerance);
-  CHECK(error(r.dd.positive.values, slopes(want.dpositive)) < tolerance);
-  if (!r.nt_xent()) CHECK(error(r.dd.key.values, slopes(want.dkey)) < tolerance);
-  CHECK(error(double(r.dd.temperature.values[0]), want.dtemperature.slope) < 100 * tolerance);
-}
-
-template <class T> void check_against_oracle(const Sample& s, double tolerance = kTolerance<T>) {
-  CAPTURE(int(s.p.form));
-  CAPTURE(s.p.rows);
-  CAPTURE(s.p.columns);
-  CAPTURE(s.p.dim);
-  CAPTURE(s.x.temperature);
-  Run<T> r(s.p, s.x);
-  r.forward();
-  r.backward();
-  check_first_order(r, tolerance);
-  check_second_order(r, 3 * tolerance);
-}
-
-template <class F> void on_every_isa(const F& f) {
-  const cpu::Isa best = cpu::chosen_isa();
-  for (const cpu::Isa isa : {cpu::Isa::baseline, cpu::Isa::avx2}) {
-    if (isa > best) continue;
-    CAPTURE(int(isa));
-    cpu::force_isa(isa);
-    f();
-  }
-  cpu::force_isa(best);
-}
-
-}  // namespace
+using namespace gradus::testing::contrastive::host;
 
 TEST_CASE("contrastive: value and both orders of gradient agree with the oracle in every form and size") {
   on_every_isa([] {
@@ -263,12 +27,15 @@ TEST_CASE("contrastive: value and both orders of gradient agree with the oracle 
       check_against_oracle<float>(random_sample(Form::key_set, n, 2 * n + 1, dim, 0.2, 14));
       check_against_oracle<float>(random_sample(Form::symmetric, n, n, dim, 0.2, 15));
       check_against_oracle<float>(random_sample(Form::nt_xent, 2 * n, 2 * n, dim, 0.2, 16));
+      check_against_oracle<double>(random_sample(Form::supervised, n, n, dim, 0.2, 19));
+      check_against_oracle<float>(random_sample(Form::supervised, 2 * n + 1, 2 * n + 1, dim, 0.2, 20));
     }
   });
 }
 
 TEST_CASE("contrastive: more tiles than groups, and single rows") {
   check_against_oracle<float>(random_sample(Form::nt_xent, 2200, 2200, 5, 0.3, 20));  // 16 tiles in 15 groups
+  check_against_oracle<float>(random_sample(Form::supervised, 2200, 2200, 5, 0.3, 20));
   check_against_oracle<float>(random_sample(Form::key_set, 1, 2500, 9, 0.3, 21));
   check_against_oracle<float>(random_sample(Form::key_set, 2500, 1, 9, 0.3, 22));  // no negatives: all zero
   check_against_oracle<double>(random_sample(Form::symmetric, 1200, 1200, 3, 0.3, 23));
@@ -316,9 +83,9 @@ TEST_CASE("contrastive: a masked positive beside an allowed negative is found an
 }
 
 TEST_CASE("contrastive: finite differences of the loss and of the gradient") {
-  for (const Form form : {Form::key_set, Form::queue, Form::symmetric, Form::nt_xent}) {
+  for (const Form form : kForms) {
     CAPTURE(int(form));
-    const Sample s = random_sample(form, 8, form == Form::symmetric || form == Form::nt_xent ? 8 : 11, 5, 0.4, 50);
+    const Sample s = random_sample(form, 8, columns_for(form, 8, 11), 5, 0.4, 50);
     Run<double> at(s.p, s.x);
     std::mt19937 rng(51);
     at.u.draw(rng);
@@ -337,7 +104,7 @@ TEST_CASE("contrastive: finite differences of the loss and of the gradient") {
       Run<double> r(s.p, x);
       r.dloss.values = dloss;
       r.forward(), r.backward();
-      return dot(at.u.query.values, r.d.query.values) + (form == Form::nt_xent ? 0 : dot(at.u.key.values, r.d.key.values)) +
+      return dot(at.u.query.values, r.d.query.values) + (compares_own_rows(form) ? 0 : dot(at.u.key.values, r.d.key.values)) +
              dot(at.u.positive.values, r.d.positive.values) + dot(at.u.temperature.values, r.d.temperature.values);
     };
     const auto check = [&](double Point<double>::*scalar, std::vector<double> Point<double>::*vector, std::size_t i, double first,
@@ -350,7 +117,7 @@ TEST_CASE("contrastive: finite differences of the loss and of the gradient") {
       CHECK((phi_of(up, s.p.dloss) - phi_of(down, s.p.dloss)) / (2 * step) == doctest::Approx(second).epsilon(1e-6).scale(1e-2));
     };
     for (std::size_t i = 0; i < 40; i += 3) check(nullptr, &Point<double>::query, i, at.d.query.values[i], at.dd.query.values[i]);
-    for (std::size_t i = 0; form != Form::nt_xent && i < s.x.key.size(); i += 3)
+    for (std::size_t i = 0; !compares_own_rows(form) && i < s.x.key.size(); i += 3)
       check(nullptr, &Point<double>::key, i, at.d.key.values[i], at.dd.key.values[i]);
     for (std::size_t i = 0; i < s.x.positive.size(); i += 3)
       check(nullptr, &Point<double>::positive, i, at.d.positive.values[i], at.dd.positive.values[i]);
@@ -404,20 +171,10 @@ TEST_CASE("contrastive: aligned pairs keep their gradient's relative accuracy in
     double temperature, noise, tolerance;
   };
   for (const Line line : {Line{0.07, 0.01, 1e-5}, Line{0.01, 0.01, 1.5e-5}, Line{0.005, 0.1, 5e-5}})
-    for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent}) {
+    for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent, Form::supervised}) {
       CAPTURE(line.temperature);
       CAPTURE(int(form));
-      Sample s = random_sample(form, 256, 256, 128, line.temperature, 70);
-      std::mt19937 rng(71);
-      std::vector<double>& other = form == Form::nt_xent ? s.x.query : s.x.key;
-      const Index shift = form == Form::nt_xent ? 128 : 0;
-      for (Index i = 0; i < 256 - shift; ++i)
-        for (Index d = 0; d < 128; ++d)
-          other[std::size_t((i + shift) * 128 + d)] =
-              s.x.query[std::size_t(i * 128 + d)] + std::normal_distribution<double>(0, line.noise)(rng);
-      normalize(other, 128);
-      for (Index i = 0; i < 256; ++i) s.p.positive[std::size_t(i)] = i, s.p.dloss[std::size_t(i)] = 1.0 / 256;
-      for (double& g : s.p.dloss) g = 1.0 / 256;
+      const Sample s = aligned_sample(form, line.temperature, line.noise);
       Run<float> r(s.p, s.x);
       r.forward(), r.backward();
       const Result<double> want = oracle(r.p, r.point());
@@ -431,11 +188,11 @@ TEST_CASE("contrastive: aligned pairs keep their gradient's relative accuracy in
 
 TEST_CASE("contrastive: unaligned pairs at temperatures where exp overflows, and anchors of very different scale") {
   for (const double temperature : {0.01, 0.005, 0.001}) {
-    for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent}) {
+    for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent, Form::supervised}) {
       Sample s = random_sample(form, 100, 100, 12, temperature, 80);
       check_against_oracle<double>(s, 1e-10);
       for (std::size_t i = 0; i < s.x.query.size(); ++i) s.x.query[i] *= i / 12 % 3 == 0 ? 5 : i / 12 % 3 == 1 ? 1 : 0.01;
-      if (form == Form::nt_xent) s.x.key = s.x.query;
+      if (s.p.own_rows()) s.x.key = s.x.query;
       check_against_oracle<double>(s, 1e-8);  // scores up to 25,000, whose rounding is 4e-12
       Run<float> r(s.p, s.x);                 // one exponential cannot serve a tile here
       r.forward(), r.backward();
@@ -490,14 +247,16 @@ TEST_CASE("contrastive: empty sizes") {
     if (rows != columns) continue;
     Sample clip = random_sample(Form::symmetric, rows, rows, dim, 0.5, 101);
     Run<double>(clip.p, clip.x).all();
-    Sample pairs = random_sample(Form::nt_xent, 2 * rows, 2 * rows, dim, 0.5, 102);
-    Run<double>(pairs.p, pairs.x).all();
+    for (const Form form : {Form::nt_xent, Form::supervised}) {
+      const Sample own = random_sample(form, 2 * rows, 2 * rows, dim, 0.5, 102);
+      Run<double>(own.p, own.x).all();
+    }
   }
 }
 
 TEST_CASE("contrastive: the bits do not depend on the number of threads") {
-  for (const Form form : {Form::key_set, Form::queue, Form::symmetric, Form::nt_xent}) {
-    const Sample s = random_sample(form, 700, form == Form::symmetric || form == Form::nt_xent ? 700 : 1500, 33, 0.1, 110);
+  for (const Form form : kForms) {
+    const Sample s = random_sample(form, 700, columns_for(form, 700, 1500), 33, 0.1, 110);
     Run<float> alone(s.p, s.x), shared(s.p, s.x);
     std::mt19937 rng(111);
     alone.u.draw(rng);
@@ -564,7 +323,7 @@ TEST_CASE("contrastive: scratch obeys 64 (B + M) bytes and 1 MiB a thread, and d
     ThreadPool pool(threads);
     const PoolScope scope(pool);
     for (const DType dtype : {DType::f32, DType::f64})
-      for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent})
+      for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent, Form::supervised})
         for (const Index rows : {1, 100, 8192, 1 << 20})
           for (const Index dim : {1, 128, 768, 100000}) {
             const Index columns = form == Form::key_set ? 4 * rows : rows;

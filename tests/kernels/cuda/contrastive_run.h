@@ -1,4 +1,4 @@
-// The contrastive kernels on the device: samples, a run on one of them, and what it should give.
+// The contrastive kernels on the device: a run on a sample, and what it should give.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -8,83 +8,12 @@
 #include <random>
 #include <vector>
 
-#include <gradus/tests/kernels/contrastive_oracle.h>
+#include <gradus/tests/kernels/contrastive_samples.h>
 #include <gradus/tests/kernels/cuda/support.h>
 
 namespace gradus::testing::contrastive {
 
-// ---- data -----------------------------------------------------------------------------------------------------------------------------
-
-/// A problem, where it is taken, and cotangents of its gradients.
-struct Sample {
-  Problem p;
-  Point<double> x, u;
-  double u_temperature = 0;
-};
-
-inline std::vector<double> normals(Index n, std::mt19937& rng, double scale = 1) {
-  std::normal_distribution<double> normal(0, scale);
-  std::vector<double> x(static_cast<std::size_t>(n));
-  for (double& v : x) v = normal(rng);
-  return x;
-}
-
-inline void normalize(std::vector<double>& x, Index dim) {
-  for (std::size_t row = 0; row < x.size(); row += std::size_t(dim)) {
-    double sum = 0;
-    for (std::size_t d = row; d < row + std::size_t(dim); ++d) sum += x[d] * x[d];
-    for (std::size_t d = row; d < row + std::size_t(dim); ++d) x[d] /= std::sqrt(sum);
-  }
-}
-
-/// Random unit rows (of any length where dim is 1, or all scores would be +-1), random upstream gradients of either sign.
-inline Sample random_sample(Form form, Index rows, Index columns, Index dim, double temperature, unsigned seed) {
-  std::mt19937 rng(seed);
-  Sample s;
-  s.p.form = form, s.p.rows = rows, s.p.columns = columns, s.p.dim = dim;
-  const Index positives = form == Form::queue ? rows : 0;
-  s.x = {normals(rows * dim, rng), normals(columns * dim, rng), normals(positives * dim, rng), temperature};
-  s.u = {normals(rows * dim, rng), normals(columns * dim, rng), normals(positives * dim, rng), normals(1, rng)[0]};
-  if (dim > 1) normalize(s.x.query, dim), normalize(s.x.key, dim), normalize(s.x.positive, dim);
-  if (form == Form::nt_xent) s.x.key = s.x.query, s.u.key = s.u.query;
-  s.p.dloss = normals(s.p.anchors(), rng, 1.0 / double(std::max<Index>(1, rows)));
-  for (Index i = 0; i < rows; ++i) s.p.positive.push_back(columns ? Index(rng() % std::size_t(columns)) : 0);
-  return s;
-}
-
-/// Forbids pairs at random, never a positive; row 1 keeps its positive alone, row 2 nothing; of the symmetric form the columns likewise.
-inline void add_mask(Sample& s, unsigned seed) {
-  std::mt19937 rng(seed);
-  Problem& p = s.p;
-  p.mask.assign(std::size_t(p.rows * p.columns), 0);
-  const bool both = p.form == Form::symmetric;
-  for (Index i = 0; i < p.rows; ++i)
-    for (Index j = 0; j < p.columns; ++j) {
-      const bool positive = p.form != Form::queue && j == (both ? i : p.positive[std::size_t(i)]);
-      const bool nothing = i == 2 || (both && j == 2), alone = i == 1 || (both && j == 1);
-      p.mask[std::size_t(i * p.columns + j)] = nothing ? 0 : positive ? 1 : alone ? 0 : rng() % 3 > 0;
-    }
-}
-
-/// Positives that all but agree: the loss falls to 1e-28 and below, and with p - 1 the gradient would be noise.
-inline Sample aligned_sample(Form form, double temperature, double noise) {
-  constexpr Index n = 256, dim = 128;
-  Sample s = random_sample(form, n, n, dim, temperature, 70);
-  std::mt19937 rng(71);
-  std::vector<double>& other = form == Form::nt_xent ? s.x.query : s.x.key;
-  const Index shift = form == Form::nt_xent ? n / 2 : 0;
-  std::normal_distribution<double> normal(0, noise);
-  for (Index i = 0; i < (n - shift) * dim; ++i) other[std::size_t(i + shift * dim)] = s.x.query[std::size_t(i)] + normal(rng);
-  normalize(other, dim);
-  if (form == Form::nt_xent) s.x.key = s.x.query;
-  for (Index i = 0; i < n; ++i) s.p.positive[std::size_t(i)] = i;
-  s.p.dloss.assign(s.p.dloss.size(), 1.0 / n);
-  return s;
-}
-
 // ---- the kernels ----------------------------------------------------------------------------------------------------------------------
-
-template <class To, class From> std::vector<To> cast(const std::vector<From>& x) { return std::vector<To>(x.begin(), x.end()); }
 
 template <class T> struct Values { std::vector<T> query, key, positive, temperature; };
 template <class T> struct Outcome {
@@ -103,6 +32,7 @@ template <class T> class OnGpu {
         positive_(array(s.x.positive, {positives(), s.p.dim})),
         temperature_(array({s.x.temperature}, {1})),
         index_(device_array(s.p.positive, Shape{s.p.rows}, offset)),
+        labels_(device_array(s.p.labels, Shape{Index(s.p.labels.size())}, offset)),
         mask_(device_array(s.p.mask, s.p.mask.empty() ? Shape{0} : Shape{s.p.rows, s.p.columns}, offset)),
         dloss_(array(s.p.dloss, {s.p.anchors()})),
         u_query_(array(s.u.query, {s.p.rows, s.p.dim})),
@@ -115,14 +45,15 @@ template <class T> class OnGpu {
   Contrastive operands() {
     Contrastive c;
     c.form = p_.form;
-    c.query = query_.array(), c.key = nt_xent() ? query_.array() : key_.array(), c.temperature = temperature_.array();
+    c.query = query_.array(), c.key = own_rows() ? query_.array() : key_.array(), c.temperature = temperature_.array();
     if (p_.form == Form::key_set) c.positive_index = index_.array();
     if (queue()) c.positive = positive_.array();
+    if (p_.form == Form::supervised) c.labels = labels_.array();
     if (!p_.mask.empty()) c.mask = mask_.array(), c.mask.dtype = DType::boolean;
     return c;
   }
   ContrastiveCotangents cotangents() {
-    return {u_query_.array(), nt_xent() ? ConstArray() : ConstArray(u_key_.array()),
+    return {u_query_.array(), own_rows() ? ConstArray() : ConstArray(u_key_.array()),
             queue() ? ConstArray(u_positive_.array()) : ConstArray(), u_temperature_.array()};
   }
 
@@ -167,7 +98,7 @@ template <class T> class OnGpu {
           key(device_output<T>({o.p_.columns, o.p_.dim}, o.offset_)),
           positive(device_output<T>({o.positives(), o.p_.dim}, o.offset_)),
           temperature(device_output<T>({1}, o.offset_)) {
-      if (o.nt_xent()) asked.key = false;
+      if (o.own_rows()) asked.key = false;
       if (!o.queue()) asked.positive = false;
     }
     ContrastiveGradients arrays() {
@@ -182,7 +113,7 @@ template <class T> class OnGpu {
     DeviceArray<T> query, key, positive, temperature;
   };
 
-  bool nt_xent() const { return p_.form == Form::nt_xent; }
+  bool own_rows() const { return p_.own_rows(); }
   bool queue() const { return p_.form == Form::queue; }
   Index positives() const { return queue() ? p_.rows : 0; }
   DeviceArray<T> array(const std::vector<double>& x, Shape shape) { return device_array(cast<T>(x), shape, offset_); }
@@ -190,7 +121,7 @@ template <class T> class OnGpu {
   Problem p_;
   int offset_;
   DeviceArray<T> query_, key_, positive_, temperature_;
-  DeviceArray<Index> index_;
+  DeviceArray<Index> index_, labels_;
   DeviceArray<std::uint8_t> mask_;
   DeviceArray<T> dloss_, u_query_, u_key_, u_positive_, u_temperature_, loss_, lse_;
 };
@@ -218,7 +149,7 @@ template <class T> void check_first_order(const Sample& s, const Outcome<T>& got
   CHECK(error(got.lse, want.lse) < tolerance);
   CHECK(error(got.d.query, want.dquery) < tolerance);
   CHECK(error(got.d.positive, want.dpositive) < tolerance);
-  if (s.p.form != Form::nt_xent) CHECK(error(got.d.key, want.dkey) < tolerance);
+  if (!s.p.own_rows()) CHECK(error(got.d.key, want.dkey) < tolerance);
   double scale = 0;  // dtemperature is a sum with cancellation: judge it by its terms
   for (std::size_t i = 0; i < want.dquery.size(); ++i) scale += std::abs(want.dquery[i] * s.x.query[i]);
   CHECK(std::abs(double(got.d.temperature[0]) - want.dtemperature) <= tolerance * (1e-30 + scale / s.x.temperature));
@@ -240,7 +171,7 @@ template <class T> void check_second_order(const Sample& s, const Outcome<T>& go
   CHECK(error(got.ddloss, slopes(want.loss)) < tolerance);
   CHECK(error(got.dd.query, slopes(want.dquery)) < tolerance);
   CHECK(error(got.dd.positive, slopes(want.dpositive)) < tolerance);
-  if (s.p.form != Form::nt_xent) CHECK(error(got.dd.key, slopes(want.dkey)) < tolerance);
+  if (!s.p.own_rows()) CHECK(error(got.dd.key, slopes(want.dkey)) < tolerance);
   CHECK(error(got.dd.temperature, {want.dtemperature.slope}) < 100 * tolerance);
 }
 
@@ -269,8 +200,9 @@ template <class T> Outcome<T> on_cpu(const Sample& s) {
   o.loss.resize(std::size_t(p.anchors())), o.lse = o.loss;
   const auto in = [](const std::vector<T>& v, const Shape& shape) { return ConstArray(v.data(), &shape, dtype_of<T>); };
   const auto out = [](std::vector<T>& v, const Shape& shape) { return Array{v.data(), &shape, dtype_of<T>}; };
-  const bool own_key = p.form != Form::nt_xent;
-  Contrastive c{p.form, in(x.query, q), own_key ? in(x.key, k) : in(x.query, q), in(x.temperature, one), {}, {}, {}};
+  const bool own_key = !p.own_rows();
+  Contrastive c{p.form, in(x.query, q), own_key ? in(x.key, k) : in(x.query, q), in(x.temperature, one), {}, {}, {}, {}};
+  if (p.form == Form::supervised) c.labels = {p.labels.data(), &index, DType::i64};
   if (p.form == Form::key_set) c.positive_index = {p.positive.data(), &index, DType::i64};
   std::vector<char> bytes(std::max(cpu::contrastive_workspace_bytes(c), cpu::contrastive_backward_workspace_bytes(c)) + 64);
   const Workspace w{bytes.data() + (64 - reinterpret_cast<std::uintptr_t>(bytes.data()) % 64) % 64, bytes.size() - 64};
@@ -293,10 +225,7 @@ inline void check_against_cpu(const Sample& s) {
   CHECK(error(gpu.loss(), cast<double>(want.loss)) < kTolerance<float>);
   CHECK(error(gpu.lse(), cast<double>(want.lse)) < kTolerance<float>);
   CHECK(error(got.query, cast<double>(want.d.query)) < kTolerance<float>);
-  if (s.p.form != Form::nt_xent) CHECK(error(got.key, cast<double>(want.d.key)) < kTolerance<float>);
+  if (!s.p.own_rows()) CHECK(error(got.key, cast<double>(want.d.key)) < kTolerance<float>);
 }
-
-inline constexpr Form kForms[] = {Form::key_set, Form::queue, Form::symmetric, Form::nt_xent};
-inline Index columns_for(Form form, Index rows, Index columns) { return form == Form::symmetric || form == Form::nt_xent ? rows : columns; }
 
 }  // namespace gradus::testing::contrastive

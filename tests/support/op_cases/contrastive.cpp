@@ -101,6 +101,24 @@ Values nt_xent_reference(const std::vector<Values>& in) {
   return out;
 }
 
+/// -1/|P| the sum over the positives of the log of their softmax probability, the long way; 0 without positives.
+Values supervised_reference(const std::vector<Values>& in) {
+  const Values &z = in[0], &labels = in[1];
+  const std::int64_t n = z.shape[0];
+  Values out{Shape{n}, {}};
+  for (std::int64_t i = 0; i < n; ++i) {
+    double sum = 0, scores = 0, positives = 0;
+    for (std::int64_t j = 0; j < n; ++j) {
+      if (i == j) continue;
+      const double s = score(z, i, z, j, in[2][0]);
+      sum += std::exp(s);
+      if (labels[static_cast<std::size_t>(i)] == labels[static_cast<std::size_t>(j)]) scores += s, ++positives;
+    }
+    out.x.push_back(positives > 0 ? std::log(sum) - scores / positives : 0);
+  }
+  return out;
+}
+
 Operand rows(std::int64_t n, std::int64_t dim) { return real({n, dim}, -1, 1); }
 Operand temperature() { return real({}, 0.4, 1.2); }
 Operand temperature_parameter() { return real({1}, 0.4, 1.2); }
@@ -296,6 +314,53 @@ void add_nt_xent(OpCases& cases) {
                        }});
 }
 
+void add_supervised_contrastive(OpCases& cases) {
+  const Tensor z = zeros({4, 3});
+  cases.push_back(
+      {.op = "supervised_contrastive",
+       .operands = {{rows(32, 24), index({32}, 8), temperature()},
+                    {rows(15, 5), index({15}, 7), temperature_parameter()},
+                    {rows(9, 4), index({9}, 1), temperature()},
+                    {rows(5, 1), index({5}, 40), temperature()},
+                    {rows(0, 3), index({0}, 1), temperature()}},
+       .run = [](const TensorList& in) { return supervised_contrastive(in[0], in[1], in[2], Reduction::none); },
+       .reference = supervised_reference,
+       .flops = 2.0 * 32 * 32 * 24,
+       .wrong = {
+           {[=] { supervised_contrastive(z, indices(5), 0.1); }, "ShapeError", {"[supervised_contrastive]", "labels", "[5]", "[4, 3]"}},
+           {[=] {
+              supervised_contrastive(z, zeros({4, 1}, DType::i64), 0.1);
+            },
+            "ShapeError",
+            {"[supervised_contrastive]", "labels", "[4, 1]"}},
+           {[=] { supervised_contrastive(z, zeros({4}), 0.1); }, "DTypeError", {"[supervised_contrastive]", "labels", "i64"}},
+           {[] {
+              supervised_contrastive(zeros({2, 3}), indices(2), 0.1);
+            },
+            "ShapeError",
+            {"[supervised_contrastive]", "no negatives"}},
+           {[] {
+              supervised_contrastive(zeros({1, 3}), indices(1), 0.1);
+            },
+            "ShapeError",
+            {"[supervised_contrastive]", "no negatives"}},
+           {[] { supervised_contrastive(zeros({4}), indices(4), 0.1); }, "ShapeError", {"[supervised_contrastive]", "z", "[4]"}},
+           {[=] { supervised_contrastive(z, indices(4), 0.0); }, "ValueError", {"[supervised_contrastive]", "temperature is 0"}},
+           {[=] { supervised_contrastive(z, indices(4), zeros({}, DType::f64)); },
+            "DTypeError",
+            {"[supervised_contrastive]", "temperature"}},
+           {[] {
+              supervised_contrastive(zeros({0, 3}), indices(0), 0.1);
+            },
+            "ShapeError",
+            {"[supervised_contrastive]", "mean"}}}});
+  cases.push_back({.op = "supervised_contrastive",
+                   .variant = "mean",
+                   .operands = {{rows(12, 6), index({12}, 4), temperature()}},
+                   .run = [](const TensorList& in) { return supervised_contrastive(in[0], in[1], in[2]); },
+                   .reference = [](const std::vector<Values>& in) { return mean_of(supervised_reference(in)); }});
+}
+
 }  // namespace
 
 void add_contrastive_cases(OpCases& cases) {
@@ -303,6 +368,7 @@ void add_contrastive_cases(OpCases& cases) {
   add_queue_info_nce(cases);
   add_symmetric_info_nce(cases);
   add_nt_xent(cases);
+  add_supervised_contrastive(cases);
 }
 
 }  // namespace gradus::testing
