@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <gradus/kernels/emulator/check/finding.h>
+#include <gradus/kernels/emulator/count/counters.h>
 #include <gradus/kernels/emulator/exec/machine.h>
 #include <gradus/kernels/emulator/exec/memory.h>
 #include <gradus/kernels/emulator/exec/order.h>
@@ -34,7 +35,8 @@ class Module {
       : module_(load(planted::read_file(GRADUS_PLANTED_PTX "/machine.ptx"))),
         kernels_(planted::kernels_of(GRADUS_PLANTED_SOURCES "/machine.cu")) {}
 
-  Result run(const std::string& name) const {
+  /// data[0] is `first`, the others their index.
+  Result run(const std::string& name, int first = 0) const {
     Kernel kernel;
     kernel.module = module_.get();
     kernel.function = program_of(*module_).find_function(name);
@@ -48,6 +50,7 @@ class Module {
     }
     const DeviceBuffer data(kBytes), out(kBytes);
     for (std::uint64_t i = 0; i < kInts; ++i) reinterpret_cast<int*>(data.bytes())[i] = static_cast<int>(i);
+    *reinterpret_cast<int*>(data.bytes()) = first;
     std::memset(out.bytes(), 0xFF, kBytes);
     data.define();
     out.define();
@@ -167,6 +170,30 @@ TEST_CASE("machine: barriers and masks that cannot be met") {
   expect_findings("reads_a_lane_that_has_returned");
   expect_findings("reads_lanes_that_are_left");
   expect_values("ballot_of_the_lanes_that_are_left", 16, [](int) { return 0xffff; });
+}
+TEST_CASE("machine: a thread may end with the slice of instructions that its warp had") {
+  constexpr std::uint64_t kSlice = 1u << 20;
+  options().count = true;
+  const Module module;
+  const auto steps = [&](int rounds) {
+    counters_by_kernel().clear();
+    const Result r = module.run("ends_with_its_slice", rounds);
+    INFO(rounds << " rounds: " << r.text);
+    CHECK(r.error == 0);
+    return counters_by_kernel().at("ends_with_its_slice").warp_instructions;
+  };
+  const std::uint64_t one = steps(1), each = steps(2) - one;
+  const auto rounds = static_cast<int>((kSlice - one) / each);
+  for (int i = -1; i < 5; ++i) steps(rounds + i);
+  CHECK(steps(rounds + 5) > kSlice);
+}
+TEST_CASE("machine: who polls or sleeps lets the others run, and time passes") {
+  options().count = true;
+  counters_by_kernel().clear();
+  expect_values("polls_a_barrier", 512, [](int i) { return i / 256 * 256 + 255 - i % 256 + 19; });
+  const Counters& c = counters_by_kernel().at("polls_a_barrier");
+  CHECK(c.warp_instructions / c.launches < 100'000);
+  expect_values("waits_for_the_clock", 64, [](int) { return 1; });
 }
 TEST_CASE("machine: seeded orders are permutations") {
   for (const std::uint64_t size : {1u, 2u, 7u, 64u, 1000u}) {

@@ -105,7 +105,7 @@ void end_launch(void*) {
   state.module = nullptr;
 }
 
-void begin_block(Block& block, std::uint64_t static_shared, std::uint64_t dynamic_shared) {
+void begin_block(Block& block, std::uint64_t shared_bytes, std::uint64_t reserved) {
   const LaunchState& state = launch_state();
   auto& idle = idle_shadows();
   std::unique_ptr<BlockShadow> shadow;
@@ -115,7 +115,7 @@ void begin_block(Block& block, std::uint64_t static_shared, std::uint64_t dynami
     shadow = std::move(idle.back());
     idle.pop_back();
   }
-  shadow->shared_bytes = static_shared + dynamic_shared;
+  shadow->shared_bytes = shared_bytes;
   shadow->first_interval = state.next_interval;
   shadow->warps.assign(block.warps, WarpShadow());
   if (state.check_all) {
@@ -125,6 +125,7 @@ void begin_block(Block& block, std::uint64_t static_shared, std::uint64_t dynami
       shadow->second.resize(words);
     }
     prepare_bits(shadow->shared_bits, shadow->shared_defined, shadow->shared_bytes);
+    if (reserved != 0) shadow->shared_defined.set(shared_bytes - reserved, reserved);
     prepare_bits(shadow->local_bits, shadow->local_defined, block.local_stride * block.warps * kLanes);
   }
   // Clocks start at 1: what happened at clock c is before a warp whose own view of that clock is c or more, and views start at 0.

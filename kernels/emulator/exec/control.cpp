@@ -216,6 +216,22 @@ template <Handler run> void select_plain(Decoder&, const ptx::Instruction&, Deco
   out.run = run;
 }
 
+/// Sleeps as long as the lane that sleeps longest, a millisecond at most.
+Flow run_nanosleep(Warp& warp, const Decoded& d, Mask active) {
+  constexpr std::uint32_t kLongest = 1'000'000;
+  const auto* asked = warp.lanes_of<std::uint32_t>(d.a);
+  std::uint32_t longest = 0;
+  for_lanes(active, [&](int l) { longest = std::max(longest, asked[l]); });
+  launch_of(warp).slept += std::min(longest, kLongest);
+  return Flow::yields;
+}
+
+void select_nanosleep(Decoder& decoder, const ptx::Instruction& i, Decoded& out) {
+  out.instruction_class = kControl;
+  out.a = decoder.source(i.operands.at(0), ptx::Type::u32);
+  out.run = run_nanosleep;
+}
+
 }  // namespace
 
 void register_control() {
@@ -227,7 +243,7 @@ void register_control() {
   add_selector("trap", select_plain<run_trap>);
   add_selector("brkpt", select_plain<run_nothing>);
   add_selector("pmevent", select_plain<run_nothing>);
-  add_selector("nanosleep", select_plain<run_nothing>);
+  add_selector("nanosleep", select_nanosleep);
 }
 
 }  // namespace gradus::emulator

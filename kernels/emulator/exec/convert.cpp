@@ -29,16 +29,21 @@ Flow run_mov_predicate(Warp& warp, const Decoded& d, Mask active) {
   set_predicate(warp, d.d, active, warp.predicate(d.a) ^ (d.options ? kAll : 0));
   return Flow::next;
 }
-/// What moves by itself is written before it is read.
+/// What moves by itself is written before it is read. A reading takes its time, so that a loop that waits for the clock is a short one; and
+/// it lets others run, since such a loop never repeats a state (Spin does not see it) and may wait for them.
+constexpr std::uint64_t kClockReading = 1000;
 template <class T> Flow run_mov_clock(Warp& warp, const Decoded& d, Mask active) {
   auto& s = *reinterpret_cast<Specials*>(warp.specials);
-  const std::uint64_t now = launch_of(warp).steps;
+  Launch& launch = launch_of(warp);
+  launch.slept += kClockReading;
+  const std::uint64_t now = launch.clock();
   for (int l = 0; l < kLanes; ++l) {
     s.clock[l] = s.globaltimer_lo[l] = static_cast<std::uint32_t>(now);
     s.clock_hi[l] = s.globaltimer_hi[l] = static_cast<std::uint32_t>(now >> 32);
     s.clock64[l] = s.globaltimer[l] = now;
   }
-  return run_mov<T>(warp, d, active);
+  run_mov<T>(warp, d, active);
+  return Flow::yields;
 }
 /// The address of a local variable: relative to the frame.
 template <class T> Flow run_mov_local(Warp& warp, const Decoded& d, Mask active) {

@@ -69,6 +69,7 @@ struct Spin {
 struct WarpRun {
   Spin spin;
   bool forced = false;  // the running instruction must go on with the lanes that it has
+  bool yields = false;  // its slice is over: see Flow::yields
   std::unique_ptr<Specials> specials;
 };
 
@@ -88,9 +89,11 @@ struct Launch {
   LaunchConfig config;
   std::vector<std::byte> parameters;
   std::uint64_t static_shared = 0;
+  std::uint64_t reserved_shared_at = 0, reserved_shared = 0;  // behind the dynamic part, if the kernel uses it
   std::uint64_t local_bytes = 0;     // of a thread
   std::uint64_t grid_workspace = 0;  // device address; cooperative launches only
-  std::uint64_t steps = 0;           // warp instructions so far: the clock
+  std::uint64_t steps = 0;           // warp instructions so far
+  std::uint64_t slept = 0;           // nanoseconds of nanosleep, and what reading the clock costs
   std::uint64_t last_progress = 0, last_progress_steps = 0;
   std::uint64_t settled = 0;  // progress of all blocks up to their last slice
   std::uint64_t barriers = 0, shuffles = 0;
@@ -99,6 +102,7 @@ struct Launch {
   std::deque<BlockRun> storage;
   std::vector<BlockRun*> idle, resident;
 
+  std::uint64_t clock() const { return steps + slept; }
   std::uint64_t progress() const { return settled + (running ? running->progress - running->settled : 0); }
   FrameRun* acquire(const Code* code);
   void release(FrameRun* frame);

@@ -14,6 +14,7 @@ namespace {
 constexpr int kInvalidConfiguration = 9, kLaunchOutOfResources = 701, kLaunchTimeout = 702, kLaunchFailure = 719,
               kCooperativeTooLarge = 720;
 constexpr std::uint64_t kGridWorkspaceBytes = 64;  // cooperative_groups' grid_workspace {size, barrier}, with room
+constexpr std::uint64_t kReservedBytes = 288, kReservedAlign = 16;  // cooperative_groups' barriers and messages between warps
 constexpr std::uint64_t kRecursionLocalBytes = 16 * 1024;
 
 enum class Progress : std::uint8_t { finished, stuck, working };
@@ -64,6 +65,7 @@ void start_warp(Launch& launch, BlockRun& block, Warp& warp, const Code* code) {
   warp.instructions = 0;
   block.runs[warp.index].spin = Spin{};
   block.runs[warp.index].forced = false;
+  block.runs[warp.index].yields = false;
 }
 
 /// What stays the same for every block that this object will be.
@@ -73,7 +75,7 @@ void build_block(Launch& launch, BlockRun& block) {
   block.warps = (block.threads + kLanes - 1) / kLanes;
   block.warp.resize(block.warps);
   block.runs.resize(block.warps);
-  block.shared.resize(launch.static_shared + launch.config.dynamic_shared);
+  block.shared.resize(launch.reserved_shared_at + launch.reserved_shared);
   block.local_stride = launch.local_bytes;
   block.local.resize(std::size_t{block.threads} * block.local_stride);
   for (std::uint32_t w = 0; w < block.warps; ++w) {
@@ -112,7 +114,7 @@ void start_block(Launch& launch, std::uint64_t linear) {
     fill_block_specials(*block->runs[warp.index].specials, *block);
     start_warp(launch, *block, warp, code);
   }
-  begin_block(*block, launch.static_shared, launch.config.dynamic_shared);
+  begin_block(*block, launch.reserved_shared_at + launch.reserved_shared, launch.reserved_shared);
   launch.resident.push_back(block);
 }
 
@@ -284,6 +286,11 @@ int run(const Kernel& kernel, const LaunchConfig& config, const std::byte* param
   launch.parameters.assign(parameters, parameters + kernel.function->parameter_bytes);
   launch.static_shared = kernel.module->static_shared_of(kernel.function);
   if (const int error = check_limits(launch, error_text)) return error;
+  launch.reserved_shared_at = launch.static_shared + config.dynamic_shared;
+  if (kernel.function->uses_reserved_shared) {
+    launch.reserved_shared_at = (launch.reserved_shared_at + kReservedAlign - 1) / kReservedAlign * kReservedAlign;
+    launch.reserved_shared = kReservedBytes;
+  }
   launch.local_bytes = local_bytes_of(launch);
   DeviceMemory& memory = DeviceMemory::instance();
   if (config.cooperative) {

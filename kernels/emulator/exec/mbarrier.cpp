@@ -101,9 +101,15 @@ void test(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space) {
   set_predicate(warp, site.result, lanes.active, done);
 }
 
-template <AccessBody body> Flow run(Warp& warp, const Decoded& d, Mask active) {
-  for_each_space(warp, d, active, body);
+Flow run_change(Warp& warp, const Decoded& d, Mask active) {
+  for_each_space(warp, d, active, change);
   return Flow::next;
+}
+/// Lanes whose phase is not over will ask again: the others first.
+Flow run_test(Warp& warp, const Decoded& d, Mask active) {
+  for_each_space(warp, d, active, test);
+  const bool over = (active & ~warp.predicate(site_of(d).result)) == 0;
+  return over ? Flow::next : Flow::yields;
 }
 
 /// pending_count: of a state.
@@ -128,7 +134,7 @@ void select_wait(Decoder& decoder, const Instruction& i, Decoded& out) {
   bind_object(decoder, i, i.operands[1], site, out);
   site.state = decoder.source(i.operands[2], site.parity ? Type::b32 : Type::b64);
   out.extra = static_cast<const Access*>(decoder.keep(std::move(site)));
-  out.run = run<test>;
+  out.run = run_test;
 }
 
 void select_change(Decoder& decoder, const Instruction& i, Decoded& out) {
@@ -151,7 +157,7 @@ void select_change(Decoder& decoder, const Instruction& i, Decoded& out) {
   site.has_count = next < i.operands.size();
   if (site.has_count) site.count = decoder.source(i.operands[next], Type::b32);
   out.extra = static_cast<const Access*>(decoder.keep(std::move(site)));
-  out.run = run<change>;
+  out.run = run_change;
 }
 
 void select_mbarrier(Decoder& decoder, const Instruction& i, Decoded& out) {

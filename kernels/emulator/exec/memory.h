@@ -95,7 +95,8 @@ int launch_error();
 /// What the checks need at the beginning and end of things; implemented by check/.
 void begin_launch(void* launch, const ptx::Module& module, const char* kernel);
 void end_launch(void* launch);
-void begin_block(Block& block, std::uint64_t static_shared, std::uint64_t dynamic_shared);
+/// The last `reserved` of the block's bytes of shared memory are the system's: zero at first, not undefined.
+void begin_block(Block& block, std::uint64_t shared_bytes, std::uint64_t reserved);
 void end_block(Block& block);
 
 /// Synchronisation events, told by the handlers of barriers, shuffles, fences and atomics.

@@ -113,12 +113,14 @@ void fill_specials(Specials& s, const Launch& launch, const Block& block, const 
   fill(s.warpid, warp.index);
   fill(s.nwarpid, static_cast<std::uint32_t>(limits().max_threads_per_sm / kLanes));
   fill(s.nsmid, static_cast<std::uint32_t>(limits().multiprocessors));
-  const auto total = static_cast<std::uint32_t>(block.shared.size());
+  const auto total = static_cast<std::uint32_t>(launch.static_shared + dynamic_shared);
   fill(s.dynamic_smem_size, static_cast<std::uint32_t>(dynamic_shared));
   fill(s.total_smem_size, total);
   fill(s.aggr_smem_size, total + kReservedSharedBytes);
   fill(s.reserved_smem[1], kReservedSharedBytes);
   fill(s.reserved_smem[2], kReservedSharedBytes);
+  fill(s.reserved_smem[3], static_cast<std::uint32_t>(launch.reserved_shared_at));
+  fill(s.reserved_smem[4], static_cast<std::uint32_t>(launch.reserved_shared_at));
   fill(s.envreg[1], static_cast<std::uint32_t>(launch.grid_workspace >> 32));  // cooperative_groups: the high half is in 1
   fill(s.envreg[2], static_cast<std::uint32_t>(launch.grid_workspace));
   fill(s.warp_size, static_cast<std::uint32_t>(kLanes));

@@ -27,6 +27,7 @@ enum class Flow : std::uint8_t {
   next,     // the fragment goes on at pc + 1
   jumped,   // the handler has set pcs (and split fragments) itself
   blocked,  // the fragment waits (barrier, shuffle partners, mbarrier): run again later; the pc is the handler's business
+  yields,   // the fragment goes on at pc + 1, after the others of its warp and the other warps had their turn (it polls or sleeps)
   retry,    // nothing happened yet (a lane of the mask has not arrived, try_wait): the same pc again, after the others have run
   left      // lanes exited, returned or trapped: the fragment list has changed
 };

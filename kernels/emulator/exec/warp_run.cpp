@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include <gradus/kernels/emulator/exec/launch.h>
 
@@ -121,6 +122,12 @@ void step(Launch& launch, Warp& warp, std::uint32_t limit, std::uint64_t slice_e
       ++f.pc;
       continue;
     }
+    if (flow == Flow::yields) {
+      ++f.pc;
+      f.parked = warp.fragments.size() > 1;
+      run_of(warp).yields = true;
+      return;
+    }
     if (flow != Flow::jumped) return;
     if (f.pc <= pc && (spins(launch, warp, pc) || launch.steps >= slice_end)) return;
     if (warp.fragments.size() > 1) return;
@@ -171,7 +178,10 @@ Pause run_warp(Warp& warp) {
     enter(warp, *f);
     step(launch, warp, limit_of(warp, *f), slice_end);
     if (f->lanes) run_off_the_end(warp);
-    if (launch.steps >= slice_end) return Pause::slice;
+    if (launch.steps >= slice_end || std::exchange(run_of(warp).yields, false)) {
+      regroup(warp);  // the last lanes may have ended with the slice
+      return warp.fragments.empty() ? Pause::finished : Pause::slice;
+    }
   }
 }
 

@@ -16,6 +16,7 @@ struct Use {
   bool common = false;         // a shared variable of module scope or of a device function
   bool dynamic = false;        // extern shared memory
   bool dynamic_below = false;  // ... in a device function
+  bool reserved = false;       // what the system keeps for cooperative groups: %reserved_smem_offset_1
 };
 
 class SharedLayout {
@@ -69,6 +70,7 @@ class SharedLayout {
     const Use use = use_of(f);
     std::uint64_t bytes = use.common ? module_.shared_bytes : 0;
     f.shared_align = use.common ? module_.shared_align : 1;
+    f.uses_reserved_shared = use.reserved;
     place_own(f, bytes, f.shared_align);
     for (const std::int32_t index : named_by(f)) {
       const Variable& v = module_.variables[static_cast<std::size_t>(index)];
@@ -114,6 +116,7 @@ class SharedLayout {
   }
   void visit(const Function& f, const Operand& o, Use& use, std::vector<const Function*>& open, std::set<const Function*>& seen) const {
     for (const Operand& e : o.elements) visit(f, e, use, open, seen);
+    use.reserved = use.reserved || (o.kind == Operand::Kind::special && o.name.rfind("%reserved_smem_offset_", 0) == 0);
     const auto index = static_cast<std::size_t>(o.symbol_index);
     if (o.symbol == Operand::Symbol::function) {
       const Function* g = module_.functions[index].get();

@@ -145,6 +145,7 @@ struct Function {
   std::uint64_t shared_bytes = 0;                       // of an entry: all static shared memory that it and its callees use
   std::map<std::int32_t, std::uint64_t> shared_places;  // of an entry: where it keeps the module's shared variables that only entries name
   std::uint64_t dynamic_shared_offset = 0;              // where extern shared memory begins, >= shared_bytes (see layout.cpp)
+  bool uses_reserved_shared = false;                    // of an entry: it or a callee reads %reserved_smem_offset_*
   std::uint32_t shared_align = 1, local_align = 1;
   std::vector<Instruction> body;
   std::map<std::string, std::uint32_t> labels;            // name -> pc

@@ -1,5 +1,6 @@
 // Control flow and synchronisation whose results machine_test.cpp knows; conventions: README.md.
 #include <cooperative_groups.h>
+#include <cuda/barrier>
 namespace cg = cooperative_groups;
 
 __device__ __noinline__ int fibonacci(int n) { return n < 2 ? n : fibonacci(n - 1) + fibonacci(n - 2); }
@@ -152,4 +153,35 @@ extern "C" __global__ void reads_a_lane_that_has_returned(int* data, int* out, i
 extern "C" __global__ void reads_lanes_that_are_left(int* data, int* out, int* gone) {
   if (threadIdx.x >= 16) return;
   out[threadIdx.x] = __shfl_xor_sync(~0u, data[threadIdx.x], 8);
+}
+// launch: 1 x 1
+extern "C" __global__ void ends_with_its_slice(int* data, int* out, int* gone) {
+  unsigned state = data[1];
+#pragma unroll 1
+  for (int i = data[0]; i != 0; --i) state = state * 1664525u + 1013904223u;
+  out[0] = state;
+}
+// launch: 2 x 256
+extern "C" __global__ void polls_a_barrier(int* data, int* out, int* gone) {
+  using Barrier = cuda::barrier<cuda::thread_scope_block>;
+  __shared__ Barrier barrier;
+  __shared__ int box[256];
+  if (threadIdx.x == 0) init(&barrier, blockDim.x);
+  __syncthreads();
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  for (int round = 0; round < 20; ++round) {
+    box[threadIdx.x] = i + round;
+    barrier.arrive_and_wait();
+    out[i] = box[255 - threadIdx.x];
+    barrier.arrive_and_wait();
+  }
+}
+// launch: 2 x 32
+extern "C" __global__ void waits_for_the_clock(int* data, int* out, int* gone) {
+  long long began = clock64();
+  while (clock64() - began < 500'000'000) {
+  }
+  long long waited = clock64() - began;
+  for (int i = 0; i < 500; ++i) __nanosleep(1'000'000);
+  out[blockIdx.x * blockDim.x + threadIdx.x] = waited >= 500'000'000 && clock64() - began >= 1'000'000'000;
 }

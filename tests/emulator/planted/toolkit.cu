@@ -141,3 +141,11 @@ extern "C" __global__ void lock_of_the_grid(int* data, int* out, int* gone) {
     atomicExch(&lock_word, 0);
   }
 }
+// launch: 2 x 256
+extern "C" __global__ void tile_of_warps(int* data, int* out, int* gone) {
+  __shared__ cg::block_tile_memory<256> scratch;
+  auto block = cg::this_thread_block(scratch);
+  auto tile = cg::tiled_partition<64>(block);
+  int sum = cg::reduce(tile, data[threadIdx.x], cg::plus<int>());
+  out[blockIdx.x * blockDim.x + threadIdx.x] = sum + tile.shfl(data[threadIdx.x], 3);
+}
