@@ -82,6 +82,24 @@ CU
 run "$work/order.cu" --seeds 4
 [ $status = 1 ] && grep -q 'prints something else' "$work/err" || fail "--seeds finds a result that depends on the order of blocks"
 
+cat >"$work/in_place.cu" <<'CU'
+#include <cstdio>
+#include <thrust/device_vector.h>
+#include <thrust/tabulate.h>
+#include <thrust/unique.h>
+struct Third {
+  __host__ __device__ int operator()(int i) const { return i / 3; }
+};
+int main() {
+  thrust::device_vector<int> values(6000);
+  thrust::tabulate(values.begin(), values.end(), Third());
+  const auto end = thrust::unique(values.begin(), values.end());
+  printf("%d values, the last is %d\n", static_cast<int>(end - values.begin()), static_cast<int>(end[-1]));
+}
+CU
+run "$work/in_place.cu"
+[ $status = 0 ] && grep -qx '2000 values, the last is 1999' "$work/out" || fail "thrust::unique in place is no race: a tile's status follows its loads"
+
 cat >"$work/texture.cu" <<'CU'
 __global__ void look(cudaTextureObject_t t, float* out) {
   out[threadIdx.x] = tex1Dfetch<float>(t, threadIdx.x);

@@ -92,6 +92,7 @@ class RaceCheck {
   bool conflicts(Touch earlier, Word w, bool both_write);
   bool lane_differs(Touch earlier, Word w) const;
   bool stores_what_is_there(Word w) const;
+  bool follows_tile_status(Touch earlier) const;
   void tell(Touch earlier, Word w, Order order, bool earlier_wrote);
   std::string name_of_other(Touch earlier, Word w, Order order) const;
   void merge(Touch& into, Word w) const;
@@ -432,12 +433,21 @@ bool RaceCheck::stores_what_is_there(Word w) const {
   return std::memcmp(value, lanes_.host(w.lane), access_.bytes) == 0;
 }
 
+/// In place, CUB's decoupled look-back stores where an earlier tile has loaded. The tile's status is a relaxed word without a fence; its
+/// value is made of what was loaded, so that it cannot be seen before the loads are over.
+bool RaceCheck::follows_tile_status(Touch earlier) const {
+  const LaunchState& launch = launch_state();
+  return launch.kernel.find("TileState") != std::string::npos && is_of_primitives(*launch.module, d_.location) &&
+         is_of_primitives(*launch.module, earlier.location());
+}
+
 /// The finding stands at the party further down in the source, whichever came first in this run: the same line for every seed.
 void RaceCheck::tell(Touch earlier, Word w, Order order, bool earlier_wrote) {
   const Kind kind = order == Order::same_epoch ? Kind::missing_syncwarp
                     : order == Order::block    ? Kind::race_in_block
                                                : Kind::race_between_blocks;
   LaunchState& launch = launch_state();
+  if (order == Order::grid && !earlier_wrote && follows_tile_status(earlier)) return;
   const SourcePlace here = place_of_location(*launch.module, d_.location), there = place_of_location(*launch.module, earlier.location());
   launch.raced.insert(std::uint64_t{here.file} << 32 | here.line);
   launch.raced.insert(std::uint64_t{there.file} << 32 | there.line);

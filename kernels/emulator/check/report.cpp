@@ -70,6 +70,13 @@ std::string line_text(const ptx::Module& module, std::uint32_t location) {
   return (slash == std::string::npos ? file : file.substr(slash + 1)) + ":" + std::to_string(place.line);
 }
 
+bool is_of_primitives(const ptx::Module& module, std::uint32_t location) {
+  if (location >= module.locations.size()) return false;
+  const std::uint32_t file = module.locations[location].file;
+  if (file >= module.files.size() || !is_toolkit_file(module.files[file])) return false;
+  return module.files[file].find("/cub/") != std::string::npos || module.files[file].find("/thrust/") != std::string::npos;
+}
+
 bool worth_telling(Kind kind, const Decoded& d, std::uint32_t other_location) {
   const std::uint64_t low = std::min(d.location, other_location), high = std::max(d.location, other_location);
   return launch_state().told.insert(static_cast<std::uint64_t>(kind) << 56 | low << 28 | high).second;

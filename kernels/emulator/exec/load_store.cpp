@@ -1,6 +1,7 @@
 // ld, st, ldu, and what is only advice to the caches.
 #include <gradus/kernels/emulator/exec/access.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include <gradus/kernels/emulator/exec/handler.h>
@@ -186,6 +187,11 @@ void bind_variables(Decoder& decoder, Access& access) {
   if (access.bytes <= 4 || !may_be_shared) return;
   add_variables(decoder, decoder.function->variables, ptx::Operand::Symbol::function_variable, access);
   add_variables(decoder, decoder.module->variables, ptx::Operand::Symbol::module_variable, access);
+  // Where all are as wide as the access, or several times so, each begins at a multiple of it, in whatever order they are laid out.
+  const auto fits = [&](const SharedVariable& v) { return (v.end - v.begin) % access.bytes == 0; };
+  const auto odd = std::count_if(access.variables.begin(), access.variables.end(), [&](const SharedVariable& v) { return !fits(v); });
+  if (odd == 0) access.variables.clear();
+  else if (odd == 1) access.variables.erase(std::find_if_not(access.variables.begin(), access.variables.end(), fits));
 }
 
 void select_access(Decoder& decoder, const ptx::Instruction& instruction, Decoded& out, Role role) {

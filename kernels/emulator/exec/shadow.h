@@ -168,6 +168,8 @@ struct SourcePlace {
 SourcePlace place_of_location(const ptx::Module& module, std::uint32_t location);
 /// "softmax.cu:41" of a location, "an unknown line".
 std::string line_text(const ptx::Module& module, std::uint32_t location);
+/// Whether the instruction belongs to CUB or thrust themselves (the innermost line, not the caller's).
+bool is_of_primitives(const ptx::Module& module, std::uint32_t location);
 /// A finding of the running launch at a location.
 Finding finding_at(Kind kind, std::uint32_t location, const std::string& text);
 /// "block (1,0,0) thread (33,0,0)" of any block.

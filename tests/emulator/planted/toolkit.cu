@@ -3,6 +3,7 @@
 #include <cooperative_groups/memcpy_async.h>
 #include <cooperative_groups/reduce.h>
 #include <cub/block/block_load.cuh>
+#include <cub/block/block_merge_sort.cuh>
 #include <cub/block/block_radix_sort.cuh>
 #include <cub/block/block_reduce.cuh>
 #include <cub/block/block_scan.cuh>
@@ -33,6 +34,15 @@ extern "C" __global__ void block_scan(int* data, int* out, int* gone) {
   Scan(storage).InclusiveSum(data[threadIdx.x], sum);
   Raking(raking).ExclusiveSum(data[threadIdx.x], again);
   out[threadIdx.x] = sum - again;
+}
+// launch: 1 x 128
+extern "C" __global__ void block_merge_sort(int* data, int* out, int* gone) {
+  using Sort = cub::BlockMergeSort<int, 128, 4>;
+  __shared__ typename Sort::TempStorage storage;
+  int keys[4];
+  for (int k = 0; k < 4; ++k) keys[k] = data[4 * threadIdx.x + k];
+  Sort(storage).Sort(keys, [](int a, int b) { return a > b; });
+  for (int k = 0; k < 4; ++k) out[4 * threadIdx.x + k] = keys[k];
 }
 // launch: 1 x 128
 extern "C" __global__ void block_sort(int* data, int* out, int* gone) {
