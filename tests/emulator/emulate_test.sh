@@ -56,6 +56,23 @@ run "$work/echo.cu" -DVALUE=5
 grep -q 'Clean here is not clean on silicon' "$work/err" || fail "the footer says what clean means"
 run "$work/echo.cu" -DVALUE=5 -arch=sm_75 -- 17 3
 [ $status = 3 ] && grep -qx 'kernel says 17' "$work/out" || fail "arguments and exit code of the program"
+cat >"$work/wide.cu" <<'CU'
+__global__ void add(float* out) {
+  __shared__ float tile[8][4];
+  tile[threadIdx.x / 4][threadIdx.x % 4] = 1;
+  __syncthreads();
+  float4 v = *reinterpret_cast<float4*>(tile[threadIdx.x / 4]);
+  out[threadIdx.x] = v.x + v.y + v.z + v.w;
+}
+int main() {
+  float* out;
+  cudaMalloc(&out, 128);
+  add<<<1, 32>>>(out);
+  return cudaDeviceSynchronize();
+}
+CU
+run "$work/wide.cu"
+[ $status = 0 ] && [ "$(grep -c 'wide.cu:5: note: misaligned: ' "$work/err")" = 1 ] || fail "a declared alignment that the sizes make good is a note"
 run "$work/echo.cu" -DVALUE=5 --seeds 3
 [ $status = 0 ] && [ "$(grep -c 'kernel says 5' "$work/out")" = 1 ] || fail "--seeds prints once"
 run "$work/echo.cu" -DVALUE=5 --count "$work/count.json"

@@ -24,13 +24,19 @@ const char* name_of(Kind kind) {
   return "";
 }
 
-std::string to_string(const Finding& finding) {
+namespace {
+
+std::string line_of(const Finding& finding, const char* before_kind) {
   std::string text = finding.file.empty() ? std::string("?") : finding.file;
   if (finding.line != 0) text += ":" + std::to_string(finding.line);
-  text += std::string(": ") + name_of(finding.kind) + ": " + finding.text;
+  text += std::string(": ") + before_kind + name_of(finding.kind) + ": " + finding.text;
   if (!finding.kernel.empty()) text += " [kernel " + finding.kernel + "]";
   return text;
 }
+
+}  // namespace
+
+std::string to_string(const Finding& finding) { return line_of(finding, ""); }
 
 Report& Report::instance() {
   static Report& report = *new Report();  // outlives every static object that may still report at exit
@@ -51,7 +57,13 @@ void Report::add(Finding finding) {
   else std::fprintf(stderr, "%s\n", to_string(findings_.back()).c_str());
 }
 
+void Report::note(const Finding& finding) {
+  const std::string text = line_of(finding, "note: ");
+  if (notes_.insert(text).second && !sink_) std::fprintf(stderr, "%s\n", text.c_str());
+}
+
 void Report::clear() {
+  notes_.clear();
   findings_.clear();
   counts_.clear();
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,8 @@ class Report {
  public:
   static Report& instance();
   void add(Finding finding);
+  /// What is no finding, but worth knowing: printed once with "note: " before its kind, unless a sink takes the findings.
+  void note(const Finding& finding);
   const std::vector<Finding>& findings() const { return findings_; }
   void clear();
   /// A test's sink: called instead of printing. Empty: print.
@@ -55,6 +58,7 @@ class Report {
  private:
   std::vector<Finding> findings_;
   std::vector<std::uint64_t> counts_;
+  std::set<std::string> notes_;
   std::function<void(const Finding&)> sink_;
 };
 

@@ -17,6 +17,7 @@ struct SharedVariable {
   std::uint64_t begin = 0, end = 0;
   std::uint32_t align = 1;
   std::string name;
+  bool fits = false;  // in whatever order the variables are laid out, it begins at a multiple of the access's bytes
 };
 
 /// Decoded::extra of every instruction here.

@@ -152,15 +152,21 @@ Mask admit_window(Warp& warp, const Decoded& d, Lanes& lanes, ptx::Space space, 
   return admitted;
 }
 
-/// A wide access to a shared variable whose declaration promises less alignment: it works only by luck of the layout.
+/// A wide access to a shared variable whose declaration promises less alignment: it works only by luck of the layout, or because the other
+/// variables happen to be of such sizes, which is worth a note.
 void check_declared_alignment(Warp& warp, const Decoded& d, const Lanes& lanes) {
   const Access& access = access_of(d);
   if (access.variables.empty() || !launch_state().check_all) return;
   const int lane = __builtin_ctz(lanes.active);
   for (const SharedVariable& variable : access.variables) {
     if (lanes.at[lane] < variable.begin || lanes.at[lane] >= variable.end || variable.align >= access.bytes) continue;
-    tell(Kind::misaligned, warp, d, lane, ptx::Space::shared, lanes.at[lane],
-         "variable " + variable.name + " is declared with alignment " + std::to_string(variable.align) + " only (alignas)");
+    const std::string what =
+        "variable " + variable.name + " is declared with alignment " + std::to_string(variable.align) + " only (alignas)";
+    if (!variable.fits) tell(Kind::misaligned, warp, d, lane, ptx::Space::shared, lanes.at[lane], what);
+    else if (worth_telling(Kind::misaligned, d))
+      Report::instance().note(finding_at(Kind::misaligned, d.location,
+                                         "access of " + std::to_string(access.bytes) + " bytes to shared memory: " + what +
+                                             "; it is aligned because of the sizes of all shared variables"));
   }
 }
 

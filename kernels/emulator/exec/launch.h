@@ -156,7 +156,7 @@ void recheck_barriers(BlockRun& block);
 bool break_barriers(BlockRun& block);
 
 // Special registers (specials.cpp).
-void fill_specials(Specials& specials, const Launch& launch, const Block& block, const Warp& warp);
+void fill_specials(Specials& specials, const Launch& launch, const Warp& warp);
 void fill_block_specials(Specials& specials, const Block& block);
 
 }  // namespace gradus::emulator

@@ -177,7 +177,7 @@ void add_variables(Decoder& decoder, const std::vector<ptx::Variable>& variables
     operand.symbol_index = static_cast<std::int32_t>(i);
     operand.name = variable.name;
     const std::uint64_t begin = decoder.address_of(operand);
-    access.variables.push_back({begin, begin + variable.bytes, variable.align, variable.name});
+    access.variables.push_back({begin, begin + variable.bytes, variable.align, variable.name, false});
   }
 }
 
@@ -187,11 +187,10 @@ void bind_variables(Decoder& decoder, Access& access) {
   if (access.bytes <= 4 || !may_be_shared) return;
   add_variables(decoder, decoder.function->variables, ptx::Operand::Symbol::function_variable, access);
   add_variables(decoder, decoder.module->variables, ptx::Operand::Symbol::module_variable, access);
-  // Where all are as wide as the access, or several times so, each begins at a multiple of it, in whatever order they are laid out.
-  const auto fits = [&](const SharedVariable& v) { return (v.end - v.begin) % access.bytes == 0; };
-  const auto odd = std::count_if(access.variables.begin(), access.variables.end(), [&](const SharedVariable& v) { return !fits(v); });
-  if (odd == 0) access.variables.clear();
-  else if (odd == 1) access.variables.erase(std::find_if_not(access.variables.begin(), access.variables.end(), fits));
+  // Variables that are as wide as the access, or several times so, keep each other at its multiples.
+  const auto is_odd = [&](const SharedVariable& v) { return (v.end - v.begin) % access.bytes != 0; };
+  const auto odd = std::count_if(access.variables.begin(), access.variables.end(), is_odd);
+  for (SharedVariable& v : access.variables) v.fits = odd == 0 || (odd == 1 && is_odd(v));
 }
 
 void select_access(Decoder& decoder, const ptx::Instruction& instruction, Decoded& out, Role role) {

@@ -86,7 +86,7 @@ void build_block(Launch& launch, BlockRun& block) {
     warp.lanes = lanes == kLanes ? kAll : (Mask{1} << lanes) - 1;
     block.runs[w].specials = std::make_unique<Specials>();
     warp.specials = reinterpret_cast<std::byte*>(block.runs[w].specials.get());
-    fill_specials(*block.runs[w].specials, launch, block, warp);
+    fill_specials(*block.runs[w].specials, launch, warp);
   }
 }
 

@@ -85,7 +85,7 @@ SpecialPlace find_special(std::string_view name, int bytes) {
   return wide;
 }
 
-void fill_specials(Specials& s, const Launch& launch, const Block& block, const Warp& warp) {
+void fill_specials(Specials& s, const Launch& launch, const Warp& warp) {
   s = Specials{};
   const auto& [grid, threads, dynamic_shared, cooperative] = launch.config;
   for (std::uint32_t l = 0; l < kLanes; ++l) {
