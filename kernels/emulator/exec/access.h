@@ -34,7 +34,7 @@ struct Access {
   Role role = Role::load;
   Strength strength = Strength::plain;
   bool acquire = false, release = false, device_scope = true, floating = false, constant = false;
-  bool unread = false;                    // an exchange whose old value nobody uses: it only stores
+  bool unread = false;                    // nobody needs the value: an exchange that only stores, a load that was made too early (ld)
   bool asynchronous = false;              // a half of cp.async: definedness is carried, not checked; there is no value in registers
   std::uint32_t alignment = 0;            // 0: bytes
   std::vector<SharedVariable> variables;  // of the function; only for accesses wider than 4 bytes

@@ -126,6 +126,10 @@ void define_arrived(Warp& warp, const PendingCopy& copy, int lane) {
   for (std::uint32_t b = 0; b < copy.bytes; ++b) {
     if ((copy.defined[l] >> b & 1) != 0) bits.set_few(copy.to[l] + b, 1);
   }
+  // Another copy of this lane to the same place is still under way: a ring of buffers that is one too short.
+  for (const PendingCopy& other : shadow_of(warp).copies) {
+    if ((other.lanes >> lane & 1) != 0 && other.to[l] == copy.to[l]) bits.clear(copy.to[l], std::min(copy.bytes, other.bytes));
+  }
 }
 
 /// The bytes of some lanes of a copy arrive.

@@ -9,6 +9,7 @@
 
 #include <gradus/kernels/emulator/exec/frame_layout.h>
 #include <gradus/kernels/emulator/exec/half_bits.h>
+#include <gradus/kernels/emulator/exec/liveness.h>
 #include <gradus/kernels/emulator/exec/loaded_module.h>
 #include <gradus/kernels/emulator/exec/specials.h>
 
@@ -92,6 +93,11 @@ class FunctionDecoder final : public Decoder {
     if (operand.kind == ptx::Operand::Kind::reg) return lane_bytes(type_of(operand));
     if (operand.kind == ptx::Operand::Kind::special) return find_special(operand.name).bytes;
     unsupported("operand `" + operand.name + "` is not a register");
+  }
+  bool is_merely_selected(const ptx::Operand& operand) override {
+    if (operand.kind != ptx::Operand::Kind::reg) return false;
+    if (merely_selected_.empty()) merely_selected_ = merely_selected(*function);
+    return merely_selected_.at(static_cast<std::size_t>(operand.index));
   }
   std::uint64_t address_of(const ptx::Operand& operand) override {
     const auto index = static_cast<std::size_t>(operand.symbol_index);
@@ -245,6 +251,7 @@ class FunctionDecoder final : public Decoder {
   const LoadedModule& loaded_;
   Code& code_;
   FrameLayout frame_;
+  std::vector<bool> merely_selected_;
   std::uint32_t scrap_ = 0;  // offset + 1; 0: none yet
   std::map<std::pair<std::uint64_t, int>, std::uint32_t> constants_;
 };

@@ -27,6 +27,8 @@ class Decoder {
   virtual Ref scrap() = 0;
   /// Declared width of a register operand in bytes (ld.u8 into a .b32 register must write 4), 0 for a predicate.
   virtual int register_bytes(const ptx::Operand& operand) = 0;
+  /// See merely_selected in liveness.h.
+  virtual bool is_merely_selected(const ptx::Operand& operand) = 0;
   /// Address of a symbol: global and const variables as 64-bit device addresses, shared and local as offsets in their window, parameters as
   /// offsets in the parameter block, functions as handles.
   virtual std::uint64_t address_of(const ptx::Operand& operand) = 0;

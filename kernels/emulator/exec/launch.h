@@ -90,10 +90,10 @@ struct Launch {
   std::vector<std::byte> parameters;
   std::uint64_t static_shared = 0;
   std::uint64_t reserved_shared_at = 0, reserved_shared = 0;  // behind the dynamic part, if the kernel uses it
-  std::uint64_t local_bytes = 0;     // of a thread
-  std::uint64_t grid_workspace = 0;  // device address; cooperative launches only
-  std::uint64_t steps = 0;           // warp instructions so far
-  std::uint64_t slept = 0;           // nanoseconds of nanosleep, and what reading the clock costs
+  std::uint64_t local_bytes = 0;                              // of a thread
+  std::uint64_t grid_workspace = 0;                           // device address; cooperative launches only
+  std::uint64_t steps = 0;                                    // warp instructions so far
+  std::uint64_t slept = 0;                                    // nanoseconds of nanosleep, and what reading the clock costs
   std::uint64_t last_progress = 0, last_progress_steps = 0;
   std::uint64_t settled = 0;  // progress of all blocks up to their last slice
   std::uint64_t barriers = 0, shuffles = 0;

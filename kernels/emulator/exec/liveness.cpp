@@ -148,6 +148,19 @@ class Liveness {
 
 }  // namespace
 
+std::vector<bool> merely_selected(const ptx::Function& function) {
+  std::vector<bool> selected(function.registers.size()), needed(function.registers.size());
+  for (const Instruction& i : function.body) {
+    if (i.guard >= 0) needed[static_cast<std::size_t>(i.guard)] = true;
+    for (std::size_t o = has_result(i) ? 1 : 0; o < i.operands.size(); ++o) {
+      std::vector<bool>& reads = i.mnemonic == "selp" && o < 3 ? selected : needed;
+      for_registers(i.operands[o], [&](std::uint32_t r) { reads[r] = true; });
+    }
+  }
+  for (std::size_t r = 0; r < selected.size(); ++r) selected[r] = selected[r] && !needed[r];
+  return selected;
+}
+
 std::vector<LiveRange> live_ranges(const ptx::Function& function) { return Liveness(function).run(); }
 
 }  // namespace gradus::emulator

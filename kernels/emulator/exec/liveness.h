@@ -16,4 +16,7 @@ struct LiveRange {
 };
 std::vector<LiveRange> live_ranges(const ptx::Function& function);
 
+/// The registers that nobody reads but selp, as one of its two values: they may hold what is thrown away.
+std::vector<bool> merely_selected(const ptx::Function& function);
+
 }  // namespace gradus::emulator

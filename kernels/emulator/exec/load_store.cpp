@@ -210,6 +210,9 @@ void select_access(Decoder& decoder, const ptx::Instruction& instruction, Decode
   if (role == Role::store) {
     out.run = storer(access.element_bytes, access.register_bytes);
   } else {
+    // A compiler loads early, before it is clear whether the value counts, where the address is good whatever happens.
+    const bool good_address = access.space == ptx::Space::local || access.base == Access::Base::none;
+    access.unread = good_address && decoder.is_merely_selected(instruction.operands[0]);
     out.run = is_signed(type) ? loader<std::int8_t, std::int16_t, std::int32_t>(access.element_bytes, access.register_bytes)
                               : loader<std::uint8_t, std::uint16_t, std::uint32_t>(access.element_bytes, access.register_bytes);
   }

@@ -81,3 +81,30 @@ extern "C" __global__ void copies_padding(int* data, int* out, int* gone) {
   rows[threadIdx.x].flag = 2;
   rows[threadIdx.x + 32] = rows[threadIdx.x];
 }
+// launch: 1 x 32
+extern "C" __global__ void copies_again_before_it_reads(int* data, int* out, int* gone) {
+  __shared__ int ring[2][32];
+  for (int k = 0; k < 3; ++k) {
+    unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(&ring[k % 2][threadIdx.x]));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(data + 32 * k + threadIdx.x) : "memory");
+    asm volatile("cp.async.commit_group;" ::: "memory");
+  }
+  asm volatile("cp.async.wait_group 2;" ::: "memory");
+  out[threadIdx.x] = ring[0][threadIdx.x];  // finds: uninitialised
+}
+__device__ __noinline__ bool take(int* from, int* to) {
+  if (*from % 3 == 0) return false;
+  *to = *from;
+  return true;
+}
+// launch: 1 x 32
+extern "C" __global__ void loads_too_early(int* data, int* out, int* gone) {
+  int taken;
+  out[threadIdx.x] = take(data + threadIdx.x, &taken) ? taken : -1;
+}
+// launch: 1 x 32
+extern "C" __global__ void uses_what_was_not_taken(int* data, int* out, int* gone) {
+  int taken;
+  bool good = take(data + threadIdx.x, &taken);
+  out[threadIdx.x] = taken + good;  // finds: uninitialised
+}
