@@ -42,7 +42,7 @@ ContrastiveCotangents cotangents(Operands& o, const Contrastive& x) {
   return u;
 }
 
-/// The passes that follow need true losses: tiles without weight are skipped.
+/// The passes that follow start from true losses.
 void run_forward(Operands& o, Array loss, Array lse, const Contrastive& x) {
   cuda::contrastive(loss, lse, x, o.scratch(cuda::contrastive_workspace_bytes(x)));
 }

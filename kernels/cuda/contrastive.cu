@@ -79,24 +79,24 @@ template <class T, class K> struct Running {
 /// Sums of the scores of several positives, in shared memory: a place for each row and column lane, its thread's own.
 template <class T, class K> struct PositiveSums {
   T value[K::kTM][kThreads];
+  int label[K::kRows];
 
-  __device__ void clear() {
+  __device__ void begin(const Side<T>& s, int first_row) {
 #pragma unroll
     for (int i = 0; i < K::kTM; ++i) value[i][threadIdx.x] = T(0);
+    for (int r = static_cast<int>(threadIdx.x); r < K::kRows; r += kThreads) label[r] = s.label(first_row + r);
   }
+  /// After a barrier. Few registers: the scores take most of them.
   __device__ void add(const T (&score)[K::kTM][K::kTN], const Side<T>& s, int first_row, int first_column) {
-    int label[K::kTN];
 #pragma unroll
-    for (int j = 0; j < K::kTN; ++j) label[j] = s.label(first_column + column_lane() + j * kColumnLanes);
+    for (int j = 0; j < K::kTN; ++j) {
+      const int column = first_column + column_lane() + j * kColumnLanes, name = s.label(column);
+      if (name < 0) continue;
 #pragma unroll
-    for (int i = 0; i < K::kTM; ++i) {
-      const int row = first_row + row_lane() + i * kRowLanes, own = s.label(row);
-      if (own < 0) continue;
-      T sum = 0;
-#pragma unroll
-      for (int j = 0; j < K::kTN; ++j)
-        if (label[j] == own && first_column + column_lane() + j * kColumnLanes != row) sum = sum + score[i][j];
-      value[i][threadIdx.x] = value[i][threadIdx.x] + sum;
+      for (int i = 0; i < K::kTM; ++i) {
+        const int row = row_lane() + i * kRowLanes;
+        if (label[row] == name && first_row + row != column) value[i][threadIdx.x] = value[i][threadIdx.x] + score[i][j];
+      }
     }
   }
   /// After a barrier: a thread a row.
@@ -140,7 +140,7 @@ template <class T, class K> __global__ void __launch_bounds__(kThreads, 3)
   const ColumnRange range = columns_of(s.columns, K::kColumns, split, static_cast<int>(gridDim.y));
   const T beta = s.beta();
   Running<T, K> running;
-  if (s.kin) positives.clear();
+  if (s.kin) positives.begin(s, first_row);
   name_rows<K::kRows>(names, s, first_row);
   copy_resident<T, K>(resident, s, first_row);
   const Source<T, K> source{s, nullptr, nullptr, first_row, range.first, range.last, K::kColumns, 0};
