@@ -179,7 +179,7 @@ std::byte* root_parameters(const Frame* frame) {
   return frame->parameters;
 }
 
-/// .param of the running function: no lane can stray, there is nothing to check.
+/// .param of the running function. A lane can stray only with an address in a register: the rest was checked when it was decoded.
 void place_parameters(const Warp& warp, const Access& access, Lanes& lanes) {
   const Frame& frame = *warp.current->frame;
   const Code& code = *frame.code;
@@ -306,11 +306,12 @@ Mask for_each_space(Warp& warp, const Decoded& d, Mask active, AccessBody body) 
       if (access.base != Access::Base::none) {
         for (int l = 0; l < kLanes; ++l) lanes.at[l] &= ~kWindowMask;
         if (access.area == Decoder::ParameterPlace::Area::kernel) return in_parameters(warp, d, lanes, body);
+        lanes.active = admit_window(warp, d, lanes, ptx::Space::param, warp.current->frame->code->parameter_stride);
       }
       place_parameters(warp, access, lanes);
       forget_shape(lanes);
-      body(warp, d, lanes, ptx::Space::param);
-      return 0;
+      if (lanes.active != 0) body(warp, d, lanes, ptx::Space::param);
+      return active & ~lanes.active;
     default: return in_windows(warp, d, lanes, body);
   }
 }

@@ -24,9 +24,6 @@ std::byte* caller_value(const Frame& frame, const std::byte* specials, const Cal
 struct CallSite;
 /// A function that the device's runtime provides. Called once for all active lanes.
 using Intrinsic = void (*)(Warp& warp, const CallSite& site, Mask active);
-/// Null if there is none of that name.
-Intrinsic find_intrinsic(const std::string& name);
-
 /// Decoded::extra of a call.
 struct CallSite {
   const Code* code = nullptr;  // of a direct call
@@ -42,5 +39,14 @@ struct CallSite {
     if (!returns.empty()) __builtin_memcpy(caller_value(*warp.current->frame, warp.specials, returns[0], lane), &value, sizeof value);
   }
 };
+
+struct IntrinsicFunction {
+  Intrinsic run = nullptr;
+  std::vector<std::uint32_t> arguments;  // bytes of each that it reads
+  std::uint32_t result = 0;              // bytes that it writes, if the call has a place for them
+  bool accepts(const CallSite& site) const;
+};
+/// Null if there is none of that name.
+const IntrinsicFunction* find_intrinsic(const std::string& name);
 
 }  // namespace gradus::emulator

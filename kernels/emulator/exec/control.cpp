@@ -145,6 +145,7 @@ Flow run_nothing(Warp&, const Decoded&, Mask) { return Flow::next; }
 
 void select_bra(Decoder& decoder, const ptx::Instruction& i, Decoded& out) {
   expect_operands(decoder, i, 1);
+  if (i.operands[0].kind != ptx::Operand::Kind::label) decoder.unsupported("the target must be a label");
   out.instruction_class = kControl;
   out.immediate = i.operands[0].index;
   out.run = run_bra;
@@ -162,12 +163,12 @@ CallValue bind_value(Decoder& decoder, const ptx::Operand& operand, const ptx::V
   CallValue value;
   using Kind = ptx::Operand::Kind;
   if (operand.kind == Kind::symbol || operand.kind == Kind::memory) {
-    value.place = decoder.parameter_place(operand);
     const auto& function = *decoder.function;
     const auto index = static_cast<std::size_t>(operand.symbol_index);
     if (operand.symbol == ptx::Operand::Symbol::function_variable)
       value.bytes = static_cast<std::uint32_t>(function.variables.at(index).bytes);
     else if (declared) value.bytes = static_cast<std::uint32_t>(declared->bytes);
+    value.place = decoder.parameter_place(operand, value.bytes);
     return value;
   }
   value.in_register = true;
@@ -201,11 +202,13 @@ void select_call(Decoder& decoder, const ptx::Instruction& i, Decoded& out) {
     site.code = decoder.code_of(function);
     out.run = run_call;
   } else {
-    site.intrinsic = find_intrinsic(function->name);
-    if (!site.intrinsic)
+    const IntrinsicFunction* intrinsic = find_intrinsic(function->name);
+    if (intrinsic == nullptr)
       decoder.unsupported(
           "`" + function->name +
           "` has no body here: dynamic parallelism, and device functions of other translation units (-rdc), are outside this emulator");
+    if (!intrinsic->accepts(site)) decoder.unsupported("`" + function->name + "` is called with other values than it has");
+    site.intrinsic = intrinsic->run;
     out.run = run_intrinsic;
   }
   out.extra = decoder.keep(std::move(site));

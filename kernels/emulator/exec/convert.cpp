@@ -99,7 +99,9 @@ Type bits_type(int bytes) {
 }
 
 void select_packing(Decoder& decoder, const Instruction& i, Decoded& out, const Operand& whole, const Operand& list, bool pack) {
-  const int bytes = ptx::bytes_of(i.type()), part = bytes / static_cast<int>(list.elements.size());
+  const int bytes = ptx::bytes_of(i.type()), parts_wanted = static_cast<int>(list.elements.size());
+  if (parts_wanted == 0 || bytes % parts_wanted != 0) decoder.unsupported("the type does not divide into so many parts");
+  const int part = bytes / parts_wanted;
   std::vector<Ref> parts;
   for (const Operand& e : list.elements)
     parts.push_back(pack ? decoder.source(e, bits_type(part)) : destination_or_scrap(decoder, e, bits_type(part)));

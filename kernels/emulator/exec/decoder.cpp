@@ -111,9 +111,9 @@ class FunctionDecoder final : public Decoder {
         return offset + (dynamic ? function->dynamic_shared_offset : loaded_.address_of(index));
       }
       case ptx::Operand::Symbol::function_variable:
-        if (function->variables[index].space == ptx::Space::param) return parameter_place(operand).offset;
+        if (function->variables[index].space == ptx::Space::param) return parameter_place(operand, 0).offset;
         return offset + function->variables[index].offset;
-      case ptx::Operand::Symbol::parameter: return parameter_place(operand).offset;
+      case ptx::Operand::Symbol::parameter: return parameter_place(operand, 0).offset;
       case ptx::Operand::Symbol::function: return offset + loaded_.handle_of(module->functions[index].get());
       default: unsupported("`" + operand.name + "` has no address");
     }
@@ -127,19 +127,21 @@ class FunctionDecoder final : public Decoder {
       default: return ptx::Space::generic;
     }
   }
-  ParameterPlace parameter_place(const ptx::Operand& operand) override {
+  ParameterPlace parameter_place(const ptx::Operand& operand, std::uint64_t bytes) override {
+    using Area = ParameterPlace::Area;
     const auto index = static_cast<std::size_t>(operand.symbol_index);
-    const auto offset = static_cast<std::uint64_t>(operand.offset);
-    const auto place = [](ParameterPlace::Area area, std::uint64_t at) { return ParameterPlace{area, static_cast<std::uint32_t>(at)}; };
-    if (operand.symbol == ptx::Operand::Symbol::function_variable && function->variables[index].space == ptx::Space::param) {
-      return place(ParameterPlace::Area::call, function->variables[index].offset + offset);
-    }
+    const auto place = [&](Area area, std::uint64_t start, std::uint64_t size) {
+      const std::uint64_t at = start + static_cast<std::uint64_t>(operand.offset);
+      if (at > size || bytes > size - at) unsupported("`" + operand.name + "` with this offset lies outside the parameters");
+      return ParameterPlace{area, static_cast<std::uint32_t>(at)};
+    };
+    if (operand.symbol == ptx::Operand::Symbol::function_variable && function->variables[index].space == ptx::Space::param)
+      return place(Area::call, function->variables[index].offset, code_.call_parameter_stride);
     if (operand.symbol != ptx::Operand::Symbol::parameter) unsupported("`" + operand.name + "` is not a parameter");
     const std::size_t parameters = function->parameters.size();
-    const bool is_result = index >= parameters;
-    const ptx::Variable& v = is_result ? function->returns[index - parameters] : function->parameters[index];
-    return place(function->is_entry ? ParameterPlace::Area::kernel : ParameterPlace::Area::activation,
-                 v.offset + offset + (is_result ? code_.returns_at : 0));
+    if (function->is_entry) return place(Area::kernel, function->parameters[index].offset, function->parameter_bytes);
+    if (index < parameters) return place(Area::activation, function->parameters[index].offset, code_.parameter_stride);
+    return place(Area::activation, code_.returns_at + function->returns[index - parameters].offset, code_.parameter_stride);
   }
   const Code* code_of(const ptx::Function* callee) override { return loaded_.code_of(callee); }
   [[noreturn]] void unsupported(const std::string& why) override {
@@ -177,7 +179,11 @@ class FunctionDecoder final : public Decoder {
     d.source = &i;
     if (i.guard >= 0) d.guard = static_cast<std::int32_t>(frame_.offsets[static_cast<std::size_t>(i.guard)]);
     d.guard_negated = i.guard_negated;
-    for (std::size_t s = 0; s < candidates->size() && d.run == nullptr; ++s) (*candidates)[s](*this, i, d);
+    try {
+      for (std::size_t s = 0; s < candidates->size() && d.run == nullptr; ++s) (*candidates)[s](*this, i, d);
+    } catch (const std::out_of_range&) {  // selectors take operands and modifiers by at()
+      unsupported("operands or modifiers are missing");
+    }
     if (d.run == nullptr) unsupported("these types or modifiers are not known");
     code_.instructions.push_back(d);
   }

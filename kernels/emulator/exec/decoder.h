@@ -41,7 +41,8 @@ class Decoder {
     } area = Area::kernel;
     std::uint32_t offset = 0;
   };
-  virtual ParameterPlace parameter_place(const ptx::Operand& operand) = 0;
+  /// `bytes` from there on lie within the area, or it is unsupported: nothing looks again when the instruction runs.
+  virtual ParameterPlace parameter_place(const ptx::Operand& operand, std::uint64_t bytes) = 0;
   /// The code that a direct call's callee will have (it may not be decoded yet), also of functions without a body.
   virtual const Code* code_of(const ptx::Function* callee) = 0;
   /// Space that a symbol lives in.

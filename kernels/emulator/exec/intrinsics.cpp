@@ -171,11 +171,21 @@ void do_free(Warp& warp, const CallSite& site, Mask active) {
 
 }  // namespace
 
-Intrinsic find_intrinsic(const std::string& name) {
-  static const std::map<std::string, Intrinsic> all = {
-      {"vprintf", do_vprintf}, {"__assertfail", do_assertfail}, {"malloc", do_malloc}, {"free", do_free}};
+bool IntrinsicFunction::accepts(const CallSite& site) const {
+  if (site.arguments.size() < arguments.size()) return false;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (site.arguments[i].bytes < arguments[i]) return false;
+  }
+  return site.returns.empty() || site.returns[0].bytes >= result;
+}
+
+const IntrinsicFunction* find_intrinsic(const std::string& name) {
+  static const std::map<std::string, IntrinsicFunction> all = {{"vprintf", {do_vprintf, {8, 8}, 4}},
+                                                               {"__assertfail", {do_assertfail, {8, 8, 4, 8}, 0}},
+                                                               {"malloc", {do_malloc, {8}, 8}},
+                                                               {"free", {do_free, {8}, 0}}};
   const auto it = all.find(name);
-  return it == all.end() ? nullptr : it->second;
+  return it == all.end() ? nullptr : &it->second;
 }
 
 }  // namespace gradus::emulator

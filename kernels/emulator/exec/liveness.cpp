@@ -3,6 +3,9 @@
 #include <gradus/kernels/emulator/exec/liveness.h>
 
 #include <algorithm>
+#include <string>
+
+#include <gradus/kernels/emulator/exec/decoder.h>
 
 namespace gradus::emulator {
 namespace {
@@ -30,6 +33,8 @@ bool has_result(const Instruction& i) {
   if (is_one_of(i.mnemonic, {"bar", "barrier"})) return i.has("red");
   return !is_one_of(i.mnemonic, {"st", "red", "bra", "brx", "call", "ret", "exit", "nanosleep", "pmevent", "setmaxnreg"});
 }
+
+constexpr std::size_t kMostWords = std::size_t{1} << 26;  // of one set of registers a block; three are kept: 1.5 GiB
 
 class Liveness {
  public:
@@ -85,6 +90,10 @@ class Liveness {
       for (const std::uint32_t target : targets(body[pc])) leads[std::min<std::size_t>(target, body.size())] = 1;
       if (ends_block(body[pc])) leads[pc + 1] = 1;
     }
+    const auto blocks = static_cast<std::size_t>(std::count(leads.begin(), leads.end(), 1));
+    if (blocks * words_ > kMostWords)
+      throw Unsupported("function `" + function_.name + "` is too large: " + std::to_string(function_.registers.size()) + " registers in " +
+                        std::to_string(blocks) + " blocks");
     std::vector<std::uint32_t> block_at(body.size() + 1, ~0u);
     for (std::uint32_t pc = 0; pc < body.size(); ++pc) {
       if (leads[pc] != 0) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <mutex>
 
+#include <gradus/kernels/emulator/exec/allocator.h>
 #include <gradus/kernels/emulator/exec/decoder.h>
 #include <gradus/kernels/emulator/exec/memory.h>
 #include <gradus/kernels/emulator/ptx/parser.h>
@@ -86,7 +87,7 @@ class ModuleLoader {
     if (!is_placed_in_memory(v)) return;
     DeviceMemory& memory = DeviceMemory::instance();
     std::byte* bytes = memory.at(address);
-    std::memset(bytes, 0, v.bytes);
+    zero_bytes(bytes, v.bytes);
     if (!v.initial.empty()) std::memcpy(bytes, v.initial.data(), v.initial.size());
     for (const ptx::Variable::Address& a : v.addresses) {
       const std::uint64_t value = (address_of_symbol(a.symbol, v.name) + static_cast<std::uint64_t>(a.addend)) >> a.shift;

@@ -134,7 +134,7 @@ void bind_stride(Decoder& decoder, const ptx::Instruction& i, std::size_t at, Ma
 }  // namespace
 
 void select_wmma_memory(Decoder& decoder, const ptx::Instruction& i, Decoded& out) {
-  const bool is_load = i.modifiers[0] == "load";
+  const bool is_load = i.modifiers.at(0) == "load";
   if (i.modifiers.size() < 2 || i.operands.size() < 2 || i.operands.size() > 3)
     decoder.unsupported("expected registers, an address, a stride");
   allow_modifiers(decoder, i,

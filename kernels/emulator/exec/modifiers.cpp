@@ -94,7 +94,7 @@ void bind_address(Decoder& decoder, const ptx::Operand& operand, Access& access,
   }
   if (operand.symbol == ptx::Operand::Symbol::none) return;  // an absolute address
   if (access.space == ptx::Space::param) {
-    const Decoder::ParameterPlace place = decoder.parameter_place(operand);
+    const Decoder::ParameterPlace place = decoder.parameter_place(operand, access.bytes);
     access.area = place.area;
     out.immediate = place.offset;
     return;

@@ -239,7 +239,7 @@ void Parser::function_variable(Space space) {
       v.offset = align_up(call_parameters_, v.align);
       call_parameters_ = v.offset + v.bytes;
       f.call_parameter_bytes = std::max(f.call_parameter_bytes, call_parameters_);
-      if (call_parameters_ > 1 << 20) fail("more than 2^20 bytes of call parameters");
+      if (call_parameters_ > kMaxParameterBytes) fail("more than 2^20 bytes of call parameters");
     } else if (space == Space::local) {
       v.offset = align_up(f.local_bytes, v.align);
       f.local_bytes = v.offset + v.bytes;

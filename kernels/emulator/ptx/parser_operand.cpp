@@ -78,6 +78,7 @@ void Parser::instruction() {
     advance();
   }
   i.mnemonic == "call" ? call_operands(i) : operands(i);
+  if ((i.mnemonic == "bra" && i.operands.size() != 1) || (i.mnemonic == "brx" && i.operands.size() != 2)) fail("a branch has one target");
   if (!token_.is(';')) fail("expected `;`");
   for (const char c : text_.substr(begin, std::min<std::size_t>(token_.at - begin, 200))) {
     const bool blank = c == ' ' || (c >= '\t' && c <= '\r');

@@ -17,10 +17,11 @@ namespace gradus::emulator::ptx {
 template <class T> using NameMap = std::map<std::string, T, std::less<>>;
 
 inline constexpr std::uint64_t kMaxVariableBytes = std::uint64_t{1} << 31;
-inline constexpr std::size_t kMaxRegisters = std::size_t{1} << 20;        // of a function
-inline constexpr std::size_t kMaxModuleRegisters = std::size_t{1} << 22;  // a short text must not ask for much memory
-inline constexpr std::size_t kMaxNesting = 64;                            // of braces and parentheses: the parser recurses
-inline constexpr std::size_t kMaxElements = 256;                          // of {a, b, ...}
+inline constexpr std::uint64_t kMaxParameterBytes = std::uint64_t{1} << 20;  // of a function, of a call; far beyond what CUDA allows
+inline constexpr std::size_t kMaxRegisters = std::size_t{1} << 20;           // of a function
+inline constexpr std::size_t kMaxModuleRegisters = std::size_t{1} << 22;     // a short text must not ask for much memory
+inline constexpr std::size_t kMaxNesting = 64;                               // of braces and parentheses: the parser recurses
+inline constexpr std::size_t kMaxElements = 256;                             // of {a, b, ...}
 
 /// Alignment of offsets; `align` a power of two.
 inline std::uint64_t align_up(std::uint64_t value, std::uint64_t align) { return (value + align - 1) & ~(align - 1); }
@@ -99,7 +100,7 @@ class Parser {
   void initial_address(Variable& v, std::uint64_t at, std::uint8_t bytes, std::uint8_t shift);
   void store_initial(Variable& v, std::uint64_t at, Constant value);
   std::vector<Variable> parameter_list(Space space);
-  static std::uint64_t lay_out(std::vector<Variable>& variables);
+  std::uint64_t lay_out(std::vector<Variable>& variables);
 
   // Constant expressions.
   Constant constant();

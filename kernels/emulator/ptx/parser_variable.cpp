@@ -227,6 +227,7 @@ std::uint64_t Parser::lay_out(std::vector<Variable>& variables) {
     v.offset = align_up(bytes, v.align);
     bytes = v.offset + v.bytes;
   }
+  if (bytes > kMaxParameterBytes) fail("more than 2^20 bytes of parameters");
   return bytes;
 }
 
