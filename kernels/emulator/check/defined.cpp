@@ -63,7 +63,7 @@ bool looks_like_padding(const Access& access, const BitShadow& bits, std::uint64
 bool all_runs_defined(const BitShadow& bits, const Pattern& pattern, std::uint64_t first) {
   for (std::uint32_t r = 0; r < pattern.runs; ++r) {
     const Pattern::Run& run = pattern.run[r];
-    if (bits.first_clear(first + static_cast<std::uint64_t>(run.offset), run.bytes, run.bytes) != run.bytes) return false;
+    if (!bits.all_set(first + static_cast<std::uint64_t>(run.offset), run.bytes)) return false;
   }
   return true;
 }
@@ -111,7 +111,9 @@ void define_lanes(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space s
       (space != ptx::Space::global || (Heap::instance().holds(lanes.low) && Heap::instance().holds(lanes.high)))) {
     for (std::uint32_t r = 0; r < lanes.pattern->runs; ++r) {
       const Pattern::Run& run = lanes.pattern->run[r];
-      bits->set(lanes.at[0] + static_cast<std::uint64_t>(run.offset), run.bytes);
+      const std::uint64_t at = lanes.at[0] + static_cast<std::uint64_t>(run.offset);
+      if (run.bytes <= 32) bits->set_few(at, run.bytes);
+      else bits->set(at, run.bytes);
     }
     return;
   }

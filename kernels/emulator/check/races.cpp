@@ -1,9 +1,8 @@
 // Races: each word remembers its last write and its first unordered reader (and one more); an access that is not ordered after them by
 // barriers, fences with a synchronising word, or the program order of its lane, is a finding.
-#include <cstring>
-
+#include <gradus/kernels/emulator/check/race_judge.h>
 #include <gradus/kernels/emulator/check/stretch.h>
-#include <gradus/kernels/emulator/exec/access.h>
+#include <gradus/kernels/emulator/exec/handler.h>
 
 namespace gradus::emulator {
 namespace {
@@ -11,24 +10,10 @@ namespace {
 constexpr std::uint32_t kWholeWord = 15;
 constexpr std::uint64_t kLaneAndShare = std::uint64_t{31} << 10 | std::uint64_t{3} << 4;
 
-/// How an earlier interval stands to the running warp.
-enum class Order : std::uint8_t {
-  before,      // ordered, or gone
-  same_epoch,  // the same warp, no synchronisation of its lanes since
-  block,       // another warp of the block, not ordered
-  grid         // another block, not ordered
-};
-
-class RaceCheck {
+class RaceCheck : private RaceJudge {
  public:
   RaceCheck(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space)
-      : warp_(warp),
-        d_(d),
-        access_(access_of(d)),
-        lanes_(lanes),
-        space_(space),
-        mine_(interval_of(warp)),
-        first_(space == ptx::Space::shared ? shadow_of(*warp.block).first_interval : launch_state().first_interval),
+      : RaceJudge(warp, d, lanes, space),
         mine_bits_(Touch::make(mine_, d.location, 0, 0, access_.strength).bits),
         known_(shadow_of(warp).known_order) {
     const std::uint32_t acquisitions = shadow_of(warp).acquisitions;
@@ -45,6 +30,8 @@ class RaceCheck {
   void writes();
 
  private:
+  using Word = TouchedWord;
+
   /// The words of lanes that follow each other, all at once. False: they must be looked at one by one.
   template <std::uint32_t each> bool read_stretch(WordRecord* records);
   template <std::uint32_t each> bool read_beside(WordRecord* records, const Expected& expected);
@@ -54,11 +41,6 @@ class RaceCheck {
   void read_pattern(const Pattern& pattern);
   bool read_shared_word(std::size_t index, Mask lanes);
 
-  struct Word {
-    std::size_t index;
-    std::uint32_t mask;
-    int lane;
-  };
   /// f(Word) for every word that a lane touches.
   template <class F> void for_words(F f) const;
   template <class F> void words_of_lane(int lane, F f) const;
@@ -86,28 +68,12 @@ class RaceCheck {
     known_.unordered = reader;
     known_.unordered_second = order == Order::grid ? 2 : 1;
   }
-  Order order_of(std::uint32_t interval);
   Order order_of_reader(std::uint32_t interval);
-  Order find_order(std::uint32_t interval, bool directly) const;
-  bool conflicts(Touch earlier, Word w, bool both_write);
-  bool lane_differs(Touch earlier, Word w) const;
-  bool stores_what_is_there(Word w) const;
-  bool follows_tile_status(Touch earlier) const;
-  void tell(Touch earlier, Word w, Order order, bool earlier_wrote);
-  std::string name_of_other(Touch earlier, Word w, Order order) const;
   void merge(Touch& into, Word w) const;
 
-  Warp& warp_;
-  const Decoded& d_;
-  const Access& access_;
-  const Lanes& lanes_;
-  ptx::Space space_;
-  std::uint32_t mine_, first_;
   std::uint64_t mine_bits_;
   WordTable table_;
   WarpShadow::KnownOrder& known_;
-  std::uint32_t memo_ = 0;  // the interval asked for last, and its order
-  Order memo_order_ = Order::before;
 };
 
 template <class F> inline void RaceCheck::words_of_lane(int lane, F f) const {
@@ -367,14 +333,6 @@ void RaceCheck::merge(Touch& into, Word w) const {
   into = fresh;
 }
 
-Order RaceCheck::order_of(std::uint32_t interval) {
-  if (interval == mine_) return Order::same_epoch;
-  if (interval == memo_) return memo_order_;
-  memo_ = interval;
-  memo_order_ = find_order(interval, false);
-  return memo_order_;
-}
-
 /// For a reader before another reader: nothing is at stake but which of them is remembered, so the costly answer is not asked for.
 Order RaceCheck::order_of_reader(std::uint32_t interval) {
   const Order order = find_order(interval, true);
@@ -382,112 +340,9 @@ Order RaceCheck::order_of_reader(std::uint32_t interval) {
   return order;
 }
 
-Order RaceCheck::find_order(std::uint32_t interval, bool directly) const {
-  const Interval& other = launch_state().interval(interval);
-  if (other.block != warp_.block->linear) return acquired_covers(warp_, interval, directly) ? Order::before : Order::grid;
-  if (other.warp == warp_.index) return other.epoch == warp_.epoch ? Order::same_epoch : Order::before;
-  return warp_.clock[other.warp] >= other.clock ? Order::before : Order::block;
-}
-
-/// Within one warp and epoch: is it certain that another lane made the earlier touch?
-bool RaceCheck::lane_differs(Touch earlier, Word w) const {
-  const auto lane = static_cast<std::uint32_t>(w.lane);
-  switch (earlier.share()) {
-    case Touch::one_lane: return earlier.lane() != lane;
-    case Touch::several_lanes: return true;
-    default: break;
-  }
-  const int width = earlier.share() == Touch::bytes_of_lanes ? 1 : 2, start = __builtin_ctz(earlier.mask());
-  for (std::uint32_t both = earlier.mask() & w.mask; both != 0; both &= both - 1) {
-    const int byte = __builtin_ctz(both);
-    if (earlier.lane() + static_cast<std::uint32_t>((byte - start) / width) != lane) return true;
-  }
-  return false;
-}
-
-bool RaceCheck::conflicts(Touch earlier, Word w, bool both_write) {
-  if (earlier.interval() < first_ || (earlier.mask() & w.mask) == 0) return false;
-  const bool both_strong = earlier.strength() != Strength::plain && access_.strength != Strength::plain;
-  const bool an_atomic = earlier.strength() == Strength::atomic || access_.strength == Strength::atomic;
-  if (both_strong && an_atomic) return false;
-  // A look at a global word that others change by atomics (check, then compare and swap): the atomic decides, whatever the look saw.
-  if (space_ == ptx::Space::global && an_atomic && !both_write) return false;
-  switch (order_of(earlier.interval())) {
-    case Order::before: return false;
-    case Order::same_epoch:
-      if (!lane_differs(earlier, w)) return false;
-      break;
-    case Order::block:
-    case Order::grid:
-      if (both_strong) return false;
-      break;
-  }
-  return !(both_write && stores_what_is_there(w));
-}
-
-/// Stores of the value that is there already (flags that everybody sets) harm nobody.
-bool RaceCheck::stores_what_is_there(Word w) const {
-  if (access_.role != Role::store || access_.asynchronous) return false;
-  std::byte value[64];
-  value_of_lane(warp_, access_, w.lane, value);
-  return std::memcmp(value, lanes_.host(w.lane), access_.bytes) == 0;
-}
-
-/// In place, CUB's decoupled look-back stores where an earlier tile has loaded. The tile's status is a relaxed word without a fence; its
-/// value is made of what was loaded, so that it cannot be seen before the loads are over.
-bool RaceCheck::follows_tile_status(Touch earlier) const {
-  const LaunchState& launch = launch_state();
-  return launch.kernel.find("TileState") != std::string::npos && is_of_primitives(*launch.module, d_.location) &&
-         is_of_primitives(*launch.module, earlier.location());
-}
-
-/// The finding stands at the party further down in the source, whichever came first in this run: the same line for every seed.
-void RaceCheck::tell(Touch earlier, Word w, Order order, bool earlier_wrote) {
-  const Kind kind = order == Order::same_epoch ? Kind::missing_syncwarp
-                    : order == Order::block    ? Kind::race_in_block
-                                               : Kind::race_between_blocks;
-  LaunchState& launch = launch_state();
-  if (order == Order::grid && !earlier_wrote && follows_tile_status(earlier)) return;
-  const SourcePlace here = place_of_location(*launch.module, d_.location), there = place_of_location(*launch.module, earlier.location());
-  launch.raced.insert(std::uint64_t{here.file} << 32 | here.line);
-  launch.raced.insert(std::uint64_t{there.file} << 32 | there.line);
-  if (kind == Kind::race_in_block) {
-    launch.raced_in_block.insert(std::uint64_t{here.file} << 32 | here.line);
-    launch.raced_in_block.insert(std::uint64_t{there.file} << 32 | there.line);
-  }
-  if (!worth_telling(kind, d_, earlier.location())) return;
-  const std::string other = name_of_other(earlier, w, order);
-  const bool earlier_stands = here.file == there.file && there.line > here.line;
-  std::string text = access_text(warp_, access_, w.lane, space_, lanes_.at[w.lane]);
-  const std::string place =
-      space_ == ptx::Space::shared ? "shared +" + std::to_string(lanes_.at[w.lane]) : DeviceMemory::instance().describe(lanes_.at[w.lane]);
-  if (earlier_stands) {
-    const std::string what = earlier.strength() == Strength::atomic ? "atomic on " : earlier_wrote ? "store to " : "load from ";
-    text = what + place + " by " + other + ", and a " + text + " at " + line_text(*launch.module, d_.location);
-  } else {
-    if (space_ == ptx::Space::global) text += " (" + place + ")";
-    text += (earlier_wrote ? ": written by " : ": read by ") + other + " at " + line_text(*launch.module, earlier.location());
-  }
-  if (kind == Kind::missing_syncwarp) text += " without __syncwarp between";
-  else if (kind == Kind::race_in_block) text += " without a barrier between";
-  else text += " in the same launch, not ordered by a fence and an atomic";
-  Finding finding = finding_at(kind, earlier_stands ? earlier.location() : d_.location, text);
-  if (kind == Kind::missing_syncwarp) launch.unsynced.push_back(std::move(finding));
-  else Report::instance().add(std::move(finding));
-}
-
-std::string RaceCheck::name_of_other(Touch earlier, Word w, Order order) const {
-  const Interval other = launch_state().interval(earlier.interval());
-  std::uint32_t lane = earlier.lane();
-  // One of several readers: name one that is not this lane.
-  if (earlier.share() == Touch::several_lanes && order == Order::same_epoch && static_cast<int>(lane) == w.lane)
-    lane = lane == 0 ? 1 : lane - 1;
-  return thread_name_of(warp_, other.block, other.warp, lane);
-}
-
 }  // namespace
 
-void check_races(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space) {
+void GRADUS_EMULATOR_FAMILY(check_races)(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space) {
   if (space == ptx::Space::global && !Heap::instance().holds(lanes.at[__builtin_ctz(lanes.active)])) return;  // registered host memory
   RaceCheck check(warp, d, lanes, space);
   if (access_of(d).role == Role::load) check.reads();

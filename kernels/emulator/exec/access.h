@@ -78,6 +78,7 @@ void observe_after_store(Warp& warp, const Decoded& d, const Lanes& lanes);
 void check_defined(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space);
 void define_lanes(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space);
 void check_races(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space);
+void check_races_wide(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space);  // for AVX2: see handler.h
 void synchronise(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space);
 void count_global(Counters& counters, const Access& access, const Lanes& lanes);
 void count_shared(Counters& counters, const Access& access, const Lanes& lanes);

@@ -25,7 +25,12 @@ std::uint64_t ones(std::uint64_t first, std::uint64_t count) {  // `count` bits 
 
 }  // namespace
 
-std::byte* reserve_zero_pages(std::uint64_t bytes) { return map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1); }
+std::byte* reserve_zero_pages(std::uint64_t bytes) {
+  std::byte* pages = map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  madvise(pages, bytes,
+          MADV_HUGEPAGE);  // shadows are as large as what they shadow and more: the processor's page tables are what they wait for
+  return pages;
+}
 
 void drop_pages(void* from, std::uint64_t bytes) {
   const auto begin = round_up(reinterpret_cast<std::uint64_t>(from), kPage);
@@ -34,6 +39,20 @@ void drop_pages(void* from, std::uint64_t bytes) {
   void* pages = reinterpret_cast<void*>(begin);
   // The bytes of the memory are a shared file: its pages go by REMOVE only, which private pages refuse.
   if (madvise(pages, end - begin, MADV_REMOVE) != 0) madvise(pages, end - begin, MADV_DONTNEED);
+}
+
+void zero_bytes(void* from, std::uint64_t bytes) {
+  constexpr std::uint64_t kLong = 16 * kPage;
+  auto* const begin = static_cast<std::byte*>(from);
+  if (bytes < kLong) {
+    std::memset(begin, 0, bytes);
+    return;
+  }
+  drop_pages(begin, bytes);
+  const auto address = reinterpret_cast<std::uint64_t>(begin);
+  std::memset(begin, 0, round_up(address, kPage) - address);
+  const std::uint64_t tail = (address + bytes) % kPage;
+  std::memset(begin + bytes - tail, 0, tail);
 }
 
 void BitShadow::set(std::uint64_t address, std::uint64_t bytes) {
@@ -61,18 +80,7 @@ void BitShadow::clear(std::uint64_t address, std::uint64_t bytes) {
   }
   if (end - at >= 64) {
     const std::uint64_t words = (end - at) / 64;
-    if (words * 8 >= 16 * kPage) {
-      // Whole pages go back instead of being written; the edges are cleared by hand.
-      auto* from = reinterpret_cast<std::byte*>(words_ + (at >> 6));
-      drop_pages(from, words * 8);
-      const std::uint64_t head =
-          std::min(words * 8, round_up(reinterpret_cast<std::uint64_t>(from), kPage) - reinterpret_cast<std::uint64_t>(from));
-      const std::uint64_t tail = (reinterpret_cast<std::uint64_t>(from) + words * 8) % kPage;
-      std::memset(from, 0, head);
-      std::memset(from + words * 8 - tail, 0, tail);
-    } else {
-      std::memset(words_ + (at >> 6), 0, words * 8);
-    }
+    zero_bytes(words_ + (at >> 6), words * 8);
     at += words * 64;
   }
   if (at < end) words_[at >> 6] &= ~ones(0, end - at);

@@ -20,6 +20,8 @@ inline constexpr std::uint64_t kPage = 4096;
 std::byte* reserve_zero_pages(std::uint64_t bytes);
 /// Gives the whole pages of a range back; they read as zero again.
 void drop_pages(void* from, std::uint64_t bytes);
+/// Makes a range zero; of a long one, the pages go back instead of being written.
+void zero_bytes(void* from, std::uint64_t bytes);
 
 /// A bit per byte of the reserved addresses.
 class BitShadow {
@@ -39,6 +41,11 @@ class BitShadow {
     std::uint64_t bits = words_[word] >> shift;
     if (shift + bytes > 64) bits |= words_[word + 1] << (64 - shift);
     return static_cast<std::uint32_t>(bits & ((std::uint64_t{1} << bytes) - 1));
+  }
+  /// first_clear() finds none.
+  bool all_set(std::uint64_t address, std::uint64_t bytes) const {
+    if (bytes > 32) return first_clear(address, bytes, bytes) == bytes;
+    return get(address, static_cast<std::uint32_t>(bytes)) == static_cast<std::uint32_t>((std::uint64_t{1} << bytes) - 1);
   }
   /// set() for up to 32 bytes.
   void set_few(std::uint64_t address, std::uint32_t bytes) {

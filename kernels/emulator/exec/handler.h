@@ -8,9 +8,9 @@
 #include <gradus/kernels/emulator/exec/decoder.h>
 #include <gradus/kernels/emulator/exec/warp.h>
 
-// Four families (float.cpp, float_special.cpp, integer.cpp, bits.cpp) may be compiled a second time with -mavx2 -mfma and
-// GRADUS_EMULATOR_WIDE defined; the rest of the library then needs GRADUS_EMULATOR_HAS_WIDE, and takes those handlers where the processor
-// can.
+// Four families (float.cpp, float_special.cpp, integer.cpp, bits.cpp) and the check of races (check/races.cpp) may be compiled a second
+// time with -mavx2 -mfma and GRADUS_EMULATOR_WIDE defined; the rest of the library then needs GRADUS_EMULATOR_HAS_WIDE, and takes those
+// handlers where the processor can.
 #ifdef GRADUS_EMULATOR_WIDE
 #define GRADUS_EMULATOR_FAMILY(name) name##_wide
 #else

@@ -4,11 +4,39 @@
 #include <cstring>
 
 namespace gradus::emulator {
+namespace {
+
+using RaceCheck = void (*)(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space);
+
+/// The check for this processor.
+RaceCheck race_check() {
+#ifdef GRADUS_EMULATOR_HAS_WIDE
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return check_races_wide;
+#endif
+  return check_races;
+}
+
+constexpr std::uint64_t kNearby = 4096;  // bytes; closer lanes share most of their cache lines
+
+/// Bytes and records of lanes that lie far apart are asked for all at once, instead of one cache miss after another.
+void fetch_ahead(const Lanes& lanes) {
+  if (lanes.contiguous || lanes.high - lanes.low < kNearby || !Heap::instance().holds(lanes.low) || !Heap::instance().holds(lanes.high))
+    return;
+  const WordTable& table = global_words();
+  for (Mask left = lanes.active; left != 0; left &= left - 1) {
+    const int lane = __builtin_ctz(left);
+    __builtin_prefetch(&table.words[(lanes.at[lane] - table.base) >> 2]);
+    __builtin_prefetch(lanes.host(lane));
+  }
+}
+
+}  // namespace
 
 void observe(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space) {
   LaunchState& launch = launch_state();
   const Access& access = access_of(d);
   const bool global = space == ptx::Space::global && !access.constant;
+  if (global && launch.check_all) fetch_ahead(lanes);
   if (launch.count) {
     if (global) count_global(launch.counters, access, lanes);
     else if (space == ptx::Space::shared) count_shared(launch.counters, access, lanes);
@@ -21,7 +49,8 @@ void observe(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space)
   if (space == ptx::Space::local) return;
   // What an access acquires is before it, what it releases is before what follows.
   synchronise(warp, d, lanes, space);
-  check_races(warp, d, lanes, space);
+  static const RaceCheck check = race_check();
+  check(warp, d, lanes, space);
 }
 
 void observe_after_store(Warp& warp, const Decoded& d, const Lanes& lanes) {
