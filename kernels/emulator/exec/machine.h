@@ -13,12 +13,13 @@
 namespace gradus::emulator {
 
 /// What a process asks of the emulator; read from GRADUS_EMULATOR_SEED, _CHECKS (none|fast|all), _COUNT (a JSON file, written at exit),
-/// _ARCH (80, 90: which PTX of a fat binary) at first use, and writable by tests.
+/// _HASH, _ARCH (80, 90: which PTX of a fat binary) at first use, and writable by tests.
 struct Options {
   std::uint64_t seed = 0;  // of the order of warps, blocks and streams
   Checks checks = Checks::all;
   bool count = true;
   std::string count_file;
+  std::string hash_file;                      // runtime/copy_hash
   int architecture = 0;                       // 0: the newest PTX that is not above kNewestArchitecture
   std::uint64_t livelock_steps = 20'000'000;  // warp instructions of a launch without any progress
 };

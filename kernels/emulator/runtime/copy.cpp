@@ -9,6 +9,7 @@
 
 #include <gradus/kernels/emulator/exec/machine.h>
 #include <gradus/kernels/emulator/exec/memory.h>
+#include <gradus/kernels/emulator/runtime/copy_hash.h>
 #include <gradus/kernels/emulator/runtime/graph.h>
 #include <gradus/kernels/emulator/runtime/host_finding.h>
 
@@ -123,11 +124,13 @@ int run_copy(const CopyRequest& request, const std::byte* staged, Operation& sel
   auto& memory = DeviceMemory::instance();
   const bool to_tracked = where_is(reinterpret_cast<const void*>(request.to.address)) != Where::pageable;
   const bool from_tracked = staged == nullptr && where_is(reinterpret_cast<const void*>(request.from.address)) != Where::pageable;
+  const bool to_host = from_tracked && where_is(reinterpret_cast<const void*>(request.to.address)) != Where::device;
   bool told = options().checks != Checks::all;
   for_each_row(request.box, [&](std::size_t z, std::size_t y) {
     const std::uint64_t to = row_of(request.to, z, y), from = row_of(request.from, z, y), width = request.box.width;
     const std::byte* source = staged != nullptr ? staged + (z * request.box.height + y) * width : bytes_of(from);
     std::memmove(bytes_of(to), source, width);
+    if (to_host) hash_copy_to_host(bytes_of(to), width);
     std::uint64_t first = 0;
     if (from_tracked && to_tracked) {
       memory.copy_definedness(to, from, width);

@@ -10,6 +10,7 @@
 #include <gradus/kernels/emulator/check/finding.h>
 #include <gradus/kernels/emulator/count/counters.h>
 #include <gradus/kernels/emulator/exec/machine.h>
+#include <gradus/kernels/emulator/runtime/copy_hash.h>
 #include <gradus/kernels/emulator/runtime/device_state.h>
 #include <gradus/kernels/emulator/runtime/scheduler.h>
 
@@ -42,6 +43,7 @@ void at_exit(int status, void*) {
   if (lock().try_lock()) {  // a thread that died inside a kernel keeps it: then only report
     drain();
     write_counters();
+    write_copy_hash();
     findings = Report::instance().findings().size();
     lock().unlock();
   }

@@ -32,6 +32,7 @@ Options from_environment() {
   o.checks = checks_of("GRADUS_EMULATOR_CHECKS");
   if (const char* file = text_of("GRADUS_EMULATOR_COUNT")) o.count_file = file;
   o.count = !o.count_file.empty();
+  if (const char* file = text_of("GRADUS_EMULATOR_HASH")) o.hash_file = file;
   o.architecture = static_cast<int>(number_of("GRADUS_EMULATOR_ARCH", 0));
   o.livelock_steps = number_of("GRADUS_EMULATOR_LIVELOCK_STEPS", o.livelock_steps);
   return o;
