@@ -59,7 +59,7 @@ template <class T> __device__ inline Two<T, T> loss_and_lse(T largest, T others,
 }
 
 /// Grid: rows / rows of a block; block: 256. The thread that comes upon the target's logit writes the row's results.
-template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads, kLeastBlocks<T>)
+template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads, kLeastBlocks<T, G>)
     classes_forward(T* loss, T* lse, const T* x, Classes<T> c, bool aligned, G group) {
   using A = typename G::template Sum<T>;
   __shared__ double scratch[G::kScratch];
@@ -87,7 +87,7 @@ template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineTh
 }
 
 /// The same grid, the rows from the last to the first.
-template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads, kLeastBlocks<T>)
+template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads, kLeastBlocks<T, G>)
     classes_backward(T* dx, const T* dloss, const T* x, const T* lse, Classes<T> c, bool aligned, G group) {
   __shared__ double scratch[G::kScratch];
   const std::int64_t row = c.rows - 1 - group.line();
@@ -128,7 +128,7 @@ template <class A, class T> __device__ inline void recentre(Weighted<A>& w, T sh
 template <class T> __device__ inline T centre_of(T largest) { return largest == -infinity<T>() ? T(0) : largest; }
 
 /// Grid: rows / rows of a block; block: 256. One pass: the sums follow the centre of the online sum.
-template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads, kLeastBlocks<T>)
+template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads, kLeastBlocks<T, G>)
     soft_forward(T* loss, T* lse, const T* x, const T* t, const T* weights, std::int64_t rows, std::int64_t k, bool aligned, G group) {
   using A = typename G::template Sum<T>;
   __shared__ double scratch[G::kScratch];
@@ -167,7 +167,7 @@ template <int kPack, class T, class G> __global__ void __launch_bounds__(kLineTh
 }
 
 template <class T> struct SoftRule {  // t, x
-  static constexpr bool kTermNeedsSecond = false;
+  static constexpr bool kTermNeedsSecond = false, kRowsOnly = true;
   const T *dloss, *lse, *weights;
   T scale, centre;
 

@@ -228,7 +228,7 @@ template <class R, int kPack, class I, class T, int kInputs> void reduce_channel
                                                                                              std::int64_t columns) {
   LineWalk<I> rows;
   rows.push(l.n, l.width());
-  const ColumnShape shape = column_shape(l.n, columns, kPack, sizeof(T));
+  const ColumnShape shape = column_shape<R, kPack>(l.n, columns);
   const bool direct = shape.parts == 1 && l.inner == 1;
   const auto partial = stored_partials<typename R::Partial>(direct ? 0 : columns * shape.parts);
   launch(op, reduce_columns<R, kPack, I>, shape.tiles * shape.parts, threads_of(shape), 0, given, partial, x, Walk<I>(), rows,

@@ -1,6 +1,8 @@
 // How the kernels of reduce_kernels.cuh are started: from axes to lines or columns, and from those to blocks.
 #pragma once
 
+#include <algorithm>
+
 #include <gradus/kernels/cuda/partials.cuh>
 #include <gradus/kernels/cuda/reduce_kernels.cuh>
 
@@ -63,17 +65,21 @@ void reduce_long_lines(const char* op, const typename R::Given& given, const Inp
   }
 }
 
-/// How blocks lie over [rows, columns], given the rows that a thread loads at a time.
-inline ColumnShape column_shape(std::int64_t rows, std::int64_t columns, int pack, int size_of_one) {
-  const std::int64_t packs = columns / pack;
+/// How blocks lie over [rows, columns] of what R reduces, kPack columns a thread.
+template <class R, int kPack> ColumnShape column_shape(std::int64_t rows, std::int64_t columns) {
+  constexpr int kSize = sizeof(typename R::Element);
+  // Of this many rows a partial result, written and read again, is 3 %. Fewer rows only where multiprocessors would be idle.
+  constexpr std::int64_t kFew = 64 * StoredStates<typename R::Partial>::kBytes / (kSize * R::kInputs);
+  const std::int64_t packs = columns / kPack;
   ColumnShape s;
   s.width = static_cast<int>(clamped(packs, 1, kColumnLanes));
   int depth = kReduceThreads / s.width, unit = 1;  // what a block reads at a time should be whole sectors
-  while (s.width * pack * size_of_one * unit % 32 != 0) unit *= 2;
+  while (s.width * kPack * kSize * unit % 32 != 0) unit *= 2;
   if (depth >= unit) depth = depth / unit * unit;
   s.depth = static_cast<int>(clamped(rows, 1, depth));
   s.tiles = static_cast<unsigned>(ceil_div(packs, s.width));
-  const std::int64_t parts = clamped(rows * s.width * pack / kMinPart, 1, kMaxParts / s.tiles < 1 ? 1 : kMaxParts / s.tiles);
+  const std::int64_t most = std::min<std::int64_t>(kMaxParts / s.tiles, std::max(rows / kFew, ceil_div(kBusy, s.tiles)));
+  const std::int64_t parts = clamped(rows * s.width * kPack / kMinPart, 1, std::max<std::int64_t>(most, 1));
   s.part = clamped(ceil_div(ceil_div(rows, parts), s.depth) * s.depth, 1, rows > 0 ? rows : 1);
   s.parts = static_cast<unsigned>(clamped(ceil_div(rows, s.part), 1, kMaxParts));
   return s;
@@ -86,7 +92,7 @@ void reduce_columns_of(const char* op, const typename R::Given& given, const Inp
   const LineWalk<I> rows = walk_over<LineWalk<I>>(groups, 1);
   const Walk<I> kept = walk_over<Walk<I>>(groups, 2);
   const std::int64_t columns = groups.extent[0], height = groups.product(1), outer = groups.product(2);
-  const ColumnShape shape = column_shape(height, columns, kPack, sizeof(T));
+  const ColumnShape shape = column_shape<R, kPack>(height, columns);
   using Stored = StoredStates<typename R::Partial>;
   const std::int64_t blocks = std::int64_t{shape.tiles} * shape.parts, results = columns * shape.parts;
   std::int64_t most = clamped(kMaxGrid / blocks, 1, kMaxGrid);

@@ -3,7 +3,8 @@
 //   y_i = exp(x_i - lse), or x_i - lse            lse = log sum_j exp x_j
 //   dx = y (dy - sum y dy), or dy - exp(y) sum dy
 // Who owns a line and what holds it: softmax_lines.cuh. Bytes of an f32 element: forward 8, backward 12, where the line is held on the
-// chip; 4 more (8 for softmax's gradient), mostly from L2, for rows of more than 11,776 numbers (5,888 for that gradient; columns sooner).
+// chip; 4 more (8 for softmax's gradient), mostly from L2, for rows of more than 11,776 numbers (5,888 for that gradient) and for columns
+// of more than 4096 (f32; for the others softmax_lines.cuh has the number).
 
 #include <gradus/kernels/softmax.h>
 
@@ -14,7 +15,7 @@ namespace {
 
 /// y from x. Grid: lines / lines of a block; block: 256. A held line is visited three times: for the largest, for the sum (softmax keeps
 /// the exponentials), for y. One that is not is read twice: an online sum, and y.
-template <bool kLog, class Hold, int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads, kLeastBlocks<T>)
+template <bool kLog, class Hold, int kPack, class T, class G> __global__ void __launch_bounds__(G::kThreads, kLeastBlocks<T, G>)
     softmax_forward(T* y, const T* x, LineShape shape, G group) {
   __shared__ double scratch[G::kScratch];
   const Part<kPack, Hold::kUnroll> part(group, shape);
@@ -62,14 +63,14 @@ template <bool kLog, class Hold, int kPack, class T, class G> __global__ void __
 }
 
 template <class T> struct SoftmaxRule {  // dy, y
-  static constexpr bool kTermNeedsSecond = true;
+  static constexpr bool kTermNeedsSecond = true, kRowsOnly = false;
   __device__ void begin(std::int64_t) {}
   __device__ T first(T dy, std::int64_t) const { return dy; }
   __device__ T term(T dy, T y) const { return dy * y; }
   __device__ T result(T dy, T y, T mean) const { return y * (dy - mean); }
 };
 template <class T> struct LogSoftmaxRule {  // dy, y
-  static constexpr bool kTermNeedsSecond = false;
+  static constexpr bool kTermNeedsSecond = false, kRowsOnly = false;
   __device__ void begin(std::int64_t) {}
   __device__ T first(T dy, std::int64_t) const { return dy; }
   __device__ T term(T dy, T) const { return dy; }
@@ -85,10 +86,10 @@ template <bool kLog> void forward(const char* op, const Array& y, const ConstArr
   with_floating(y.dtype, [&](auto zero) {
     using T = decltype(zero);
     const LineShape shape = line_shape(*x.shape, axis, aligned16(y.data) && aligned16(x.data));
-    with_group<T>(shape, 1, [&](auto group, auto* hold, auto pack, unsigned grid, const LineShape& s, std::size_t bytes) {
+    with_group<T, 1, kLog ? 2 : 1>(shape, [&](auto group, auto* hold, auto pack, unsigned grid, const LineShape& s, std::size_t bytes) {
       using Hold = std::remove_pointer_t<decltype(hold)>;
-      launch(op, softmax_forward<kLog, Hold, decltype(pack)::value, T, decltype(group)>, grid, kLineThreads, bytes, y.as<T>(), x.as<T>(), s,
-             group);
+      launch(op, softmax_forward<kLog, Hold, decltype(pack)::value, T, decltype(group)>, grid, group.kThreads, bytes, y.as<T>(), x.as<T>(),
+             s, group);
     });
   });
 }

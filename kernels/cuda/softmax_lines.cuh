@@ -6,6 +6,8 @@
 //   Block     256 threads                                shared memory, 48 KiB               <= 12,288 f32 (one array)
 //   Columns   256 / width threads; neighbouring lines    shared memory                       <= 32 to 384 f32, by the width
 //             in neighbouring threads (axes inside)
+//   Sectors   64 of 512 threads; 8 neighbouring lines,   registers                           <= 4096 f32 (softmax), 2048 (log-softmax,
+//             in neighbouring threads                                                        its gradient), 1024 (softmax's gradient)
 // Longer lines are read again from the L2 cache. Which group, and who takes which number, follows from the shape alone: a line's bits
 // depend on its numbers only.
 #pragma once
@@ -16,9 +18,9 @@
 namespace gradus::inline v0::cuda {
 
 inline constexpr int kLineThreads = 256;
-/// Blocks of a multiprocessor that registers must suffice for. Told nothing (0), ptxas aims at five or so, for which it spills a line of
-/// f64.
-template <class T> inline constexpr int kLeastBlocks = sizeof(T) == 8 ? 1 : 0;
+/// Blocks of a multiprocessor that registers must suffice for. Told nothing (0), ptxas aims at more than fit with a line of f64, or with
+/// one that takes most of a multiprocessor's registers, and spills.
+template <class T, class G> inline constexpr int kLeastBlocks = sizeof(T) == 8 || G::kThreads > kLineThreads ? 1 : 0;
 inline constexpr std::size_t kHoldBytes = 46 << 10;  // of the 48 KiB that every device has; the rest is scratch
 
 // ---- groups --------------------------------------------------------------------------------------------------------------------------
@@ -26,6 +28,7 @@ inline constexpr std::size_t kHoldBytes = 46 << 10;  // of the 48 KiB that every
 /// `lanes` neighbouring lanes, a power of two. Lines beyond the last one have no numbers, but their lanes take part.
 struct Lanes {
   template <class T> using Sum = T;  // of at most 32 terms a lane
+  static constexpr int kThreads = kLineThreads;
   static constexpr int kScratch = 1;
   int lanes;
 
@@ -40,6 +43,7 @@ struct Lanes {
 
 struct Block {
   template <class> using Sum = double;
+  static constexpr int kThreads = kLineThreads;
   static constexpr int kScratch = kLineThreads / kWarp;  // numbers of f64 that hold any T
 
   __device__ int size() const { return kLineThreads; }
@@ -53,6 +57,7 @@ struct Block {
 /// `width` neighbouring lines, each owned by depth = 256 / width threads; powers of two.
 struct Columns {
   template <class> using Sum = double;
+  static constexpr int kThreads = kLineThreads;
   static constexpr int kScratch = kLineThreads;
   int width, depth;
 
@@ -68,6 +73,36 @@ struct Columns {
     v = scratch[lane];
     for (int d = 1; d < depth; ++d) v = f(v, scratch[d * width + lane]);
     __syncthreads();
+    return v;
+  }
+};
+
+/// Neighbouring lines of f32 as wide as a sector: the fewest that read whole sectors, and so the longest lines that a block can hold.
+struct Sectors {
+  template <class> using Sum = double;
+  static constexpr int kThreads = 512, kWidth = 8, kScratch = kThreads / kWarp * kWidth;
+
+  __device__ static constexpr int size() { return kThreads / kWidth; }
+  __device__ int member() const { return static_cast<int>(threadIdx.x) / kWidth; }
+  __device__ std::int64_t line() const { return static_cast<std::int64_t>(blockIdx.x) * kWidth + threadIdx.x % kWidth; }
+  /// Within warps; then every warp takes what all of them have.
+  template <class T, class F> __device__ T reduce(T v, double* numbers, const F& f) const {
+    T* const scratch = reinterpret_cast<T*>(numbers);
+    const int lane = static_cast<int>(threadIdx.x) % kWarp;
+    v = across(v, f);
+    if (lane < kWidth) scratch[static_cast<int>(threadIdx.x) / kWarp * kWidth + lane] = v;
+    __syncthreads();
+    v = scratch[lane];
+#pragma unroll
+    for (int i = kWarp; i < kScratch; i += kWarp) v = f(v, scratch[i + lane]);
+    __syncthreads();
+    return across(v, f);
+  }
+
+ private:
+  template <class T, class F> __device__ static T across(T v, const F& f) {
+#pragma unroll
+    for (int offset = kWidth; offset < kWarp; offset *= 2) v = f(v, from_lane(v, offset));
     return v;
   }
 };
@@ -140,6 +175,10 @@ struct LineShape {
   std::int64_t lines, n, inner;
   std::int64_t packs;  // of a member, at most
   bool aligned;        // every operand, to 16 bytes
+
+  std::size_t held_bytes(int pack, int arrays, std::size_t size_of_one) const {
+    return static_cast<std::size_t>(packs * kLineThreads * pack * arrays) * size_of_one;
+  }
 };
 
 /// A member's part of a line: packs member, member + size, ...
@@ -157,9 +196,14 @@ template <int kPack, int kUnroll> struct Part {
   /// f(k, i) for the member's k-th pack, whose numbers are i, i + 1, ...
   template <class F> __device__ void each(const F& f) const {
     if constexpr (kUnroll > 0) {
+      int i = first;
+#if defined(__CUDA_ARCH__)
+      // As if i were new: or else the addresses of one visit, one for each number, are kept in registers for the next.
+      if constexpr (kPack == 1) asm volatile("" : "+r"(i));
+#endif
 #pragma unroll
-      for (int k = 0; k < kUnroll; ++k)
-        if (first + k * step < n) f(k, static_cast<std::int64_t>(first + k * step));
+      for (int k = 0; k < kUnroll; ++k, i += step)
+        if (i < n) f(k, static_cast<std::int64_t>(i));
     } else {
       int k = 0;
 #pragma unroll 4
@@ -180,7 +224,7 @@ template <int kPack, class T> __device__ inline T pack_sum(const T (&v)[kPack]) 
 
 /// dx = rule.result(a, b, sum of rule.term(a, b)), where a is rule.first(da) and both are read once if they are held (b only if the terms
 /// need it). Grid: lines / lines of a block; block: 256. Bytes: 12.
-template <class Rule, class Hold, int kPack, class T, class G> __global__ void __launch_bounds__(kLineThreads, kLeastBlocks<T>)
+template <class Rule, class Hold, int kPack, class T, class G> __global__ void __launch_bounds__(G::kThreads, kLeastBlocks<T, G>)
     line_backward(T* dx, const T* first, const T* second, Rule rule, LineShape shape, G group) {
   __shared__ double scratch[G::kScratch];
   const Part<kPack, Hold::kUnroll> part(group, shape);
@@ -232,27 +276,12 @@ template <class Rule, class Hold, int kPack, class T, class G> __global__ void _
 
 // ---- launching -----------------------------------------------------------------------------------------------------------------------
 
-/// Calls start(group, a pointer to a Hold, kPack as a constant, grid, shared bytes) with what suits the shape. `arrays` are to be held.
-template <class T, class F> void with_group(LineShape shape, int arrays, const F& start) {
-  constexpr int kWide = Pack<T>::kCount;
-  if (shape.lines == 0 || shape.n == 0) return;
-  const auto shared_bytes = [&](int pack) { return static_cast<std::size_t>(shape.packs * kLineThreads * pack * arrays) * sizeof(T); };
-  if (shape.inner != 1) {
-    Columns columns{kLineThreads, 1};
-    if (shape.n > kWarp) {
-      columns.width = 1;
-      while (columns.width < kWarp && columns.width < shape.inner) columns.width *= 2;
-      columns.depth = kLineThreads / columns.width;
-    }
-    shape.packs = ceil_div(shape.n, columns.depth);
-    const unsigned grid = blocks_for(shape.lines, columns.width);
-    const std::integral_constant<int, 1> one;
-    if (shared_bytes(1) <= kHoldBytes) return start(columns, static_cast<InShared<T, 1>*>(nullptr), one, grid, shape, shared_bytes(1));
-    return start(columns, static_cast<Nowhere<T, 1>*>(nullptr), one, grid, shape, std::size_t{0});
-  }
+/// Calls start(group, a pointer to a Hold, kPack as a constant, grid, shape, shared bytes) with what suits rows of neighbours. kArrays are
+/// to be held.
+template <class T, int kArrays, class F> void with_lines(LineShape shape, const F& start) {
   const auto rows = [&](auto pack) {
     constexpr int kPack = decltype(pack)::value;
-    constexpr int kMost = kPack == 4 ? 32 : 16;  // numbers of a lane; more of them, or of their addresses, cost too many registers
+    constexpr int kMost = kPack == 4 ? 32 : 16;  // numbers of a lane; more of them cost too many registers
     if (shape.n <= kMost * kWarp) {
       const Lanes lanes{lanes_for(shape.n, kPack)};
       const std::int64_t each = ceil_div(shape.n, lanes.lanes * kPack) * kPack;  // numbers of a lane
@@ -264,23 +293,54 @@ template <class T, class F> void with_group(LineShape shape, int arrays, const F
       return;
     }
     shape.packs = ceil_div(shape.n, kLineThreads * kPack);
+    const std::size_t bytes = shape.held_bytes(kPack, kArrays, sizeof(T));
     const auto grid = static_cast<unsigned>(shape.lines);
-    if (shared_bytes(kPack) <= kHoldBytes)
-      start(Block(), static_cast<InShared<T, kPack>*>(nullptr), pack, grid, shape, shared_bytes(kPack));
+    if (bytes <= kHoldBytes) start(Block(), static_cast<InShared<T, kPack>*>(nullptr), pack, grid, shape, bytes);
     else start(Block(), static_cast<Nowhere<T, kPack>*>(nullptr), pack, grid, shape, std::size_t{0});
   };
+  constexpr int kWide = Pack<T>::kCount;
   if (shape.n % kWide == 0) rows(std::integral_constant<int, kWide>());
   else rows(std::integral_constant<int, 1>());
 }
 
+/// The same for lines beside each other. A number of a line keeps kLive registers of f32 busy.
+template <class T, int kArrays, int kLive, class F> void with_columns(LineShape shape, const F& start) {
+  Columns columns{kLineThreads, 1};
+  if (shape.n > kWarp) {
+    columns.width = 1;
+    while (columns.width < kWarp && columns.width < shape.inner) columns.width *= 2;
+    columns.depth = kLineThreads / columns.width;
+  }
+  shape.packs = ceil_div(shape.n, columns.depth);
+  const std::size_t bytes = shape.held_bytes(1, kArrays, sizeof(T));
+  const unsigned grid = blocks_for(shape.lines, columns.width);
+  const std::integral_constant<int, 1> one;
+  if (bytes <= kHoldBytes) return start(columns, static_cast<InShared<T, 1>*>(nullptr), one, grid, shape, bytes);
+  if constexpr (sizeof(T) == 4) {
+    constexpr int kEach = 64 / kLive;  // numbers of a thread: they take half of its 128 registers
+    if (shape.n <= kEach * Sectors::size())
+      return start(Sectors(), static_cast<InRegisters<T, 1, kEach>*>(nullptr), one, blocks_for(shape.lines, Sectors::kWidth), shape,
+                   std::size_t{0});
+  }
+  start(columns, static_cast<Nowhere<T, 1>*>(nullptr), one, grid, shape, std::size_t{0});
+}
+
+/// Lines of either kind; kLive = 0: rows only.
+template <class T, int kArrays, int kLive, class F> void with_group(const LineShape& shape, const F& start) {
+  if (shape.lines == 0 || shape.n == 0) return;
+  if (shape.inner == 1) with_lines<T, kArrays>(shape, start);
+  else if constexpr (kLive > 0) with_columns<T, kArrays, kLive>(shape, start);
+}
+
 template <class Rule, class T>
 void launch_line_backward(const char* op, T* dx, const T* first, const T* second, const Rule& rule, const LineShape& shape) {
-  with_group<T>(shape, Rule::kTermNeedsSecond ? 2 : 1,
-                [&](auto group, auto* hold, auto pack, unsigned grid, const LineShape& s, std::size_t bytes) {
-                  using Hold = std::remove_pointer_t<decltype(hold)>;
-                  launch(op, line_backward<Rule, Hold, decltype(pack)::value, T, decltype(group)>, grid, kLineThreads, bytes, dx, first,
-                         second, rule, s, group);
-                });
+  constexpr int kArrays = Rule::kTermNeedsSecond ? 2 : 1;
+  with_group<T, kArrays, Rule::kRowsOnly ? 0 : 2 * kArrays>(
+      shape, [&](auto group, auto* hold, auto pack, unsigned grid, const LineShape& s, std::size_t bytes) {
+        using Hold = std::remove_pointer_t<decltype(hold)>;
+        launch(op, line_backward<Rule, Hold, decltype(pack)::value, T, decltype(group)>, grid, group.kThreads, bytes, dx, first, second,
+               rule, s, group);
+      });
 }
 
 }  // namespace gradus::inline v0::cuda
