@@ -33,17 +33,22 @@ file(GLOB cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu
 add_library(gradus_cuda OBJECT ${cuda_sources})
 set_target_properties(gradus_cuda PROPERTIES POSITION_INDEPENDENT_CODE ON
   CUDA_RUNTIME_LIBRARY None LINKER_LANGUAGE CXX)
-target_compile_features(gradus_cuda PRIVATE cxx_std_20)
-target_include_directories(gradus_cuda PRIVATE ${GRADUS_INCLUDE_ROOT})
-target_include_directories(gradus_cuda SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
-target_compile_definitions(gradus_cuda PRIVATE $<TARGET_PROPERTY:gradus,COMPILE_DEFINITIONS>)
+
+# How kernels are compiled, wherever: for a GPU, for the emulator, for ptxas alone.
 # -fmad=false: a fused multiply-add only where it is written, as on the CPU. -lineinfo: findings and profilers name source lines.
-target_compile_options(gradus_cuda PRIVATE
-  "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-std=c++20 -fmad=false -lineinfo --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra,-Wno-missing-field-initializers>"
-  "$<$<COMPILE_LANGUAGE:CXX>:${GRADUS_PRIVATE_FLAGS}>" "$<$<COMPILE_LANGUAGE:CXX>:${GRADUS_WARNINGS}>")
-if(CMAKE_COMPILE_WARNING_AS_ERROR)
-  target_compile_options(gradus_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-Werror=all-warnings -Xcompiler=-Werror>")
-endif()
+function(gradus_cuda_options target)
+  target_compile_features(${target} PRIVATE cxx_std_20)
+  target_include_directories(${target} PRIVATE ${GRADUS_INCLUDE_ROOT})
+  target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
+  target_compile_definitions(${target} PRIVATE $<TARGET_PROPERTY:gradus,COMPILE_DEFINITIONS>)
+  target_compile_options(${target} PRIVATE
+    "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-std=c++20 -fmad=false -lineinfo --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra,-Wno-missing-field-initializers>"
+    "$<$<COMPILE_LANGUAGE:CXX>:${GRADUS_PRIVATE_FLAGS}>" "$<$<COMPILE_LANGUAGE:CXX>:${GRADUS_WARNINGS}>")
+  if(CMAKE_COMPILE_WARNING_AS_ERROR)
+    target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-Werror=all-warnings -Xcompiler=-Werror>")
+  endif()
+endfunction()
+gradus_cuda_options(gradus_cuda)
 target_sources(gradus PRIVATE $<TARGET_OBJECTS:gradus_cuda>)
 target_compile_definitions(gradus PUBLIC GRADUS_CUDA)
 set_target_properties(gradus PROPERTIES LINKER_LANGUAGE CXX)
@@ -66,6 +71,7 @@ if(GRADUS_CUDA STREQUAL "EMULATED")
   target_compile_options(gradus_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:SHELL:--no-compress>")
   add_subdirectory(${PROJECT_SOURCE_DIR}/kernels/emulator ${PROJECT_BINARY_DIR}/kernels/emulator)
   target_link_libraries(gradus PUBLIC gradus_emulator)
+  include(cmake/GradusPtxas.cmake)
 else()
   target_link_libraries(gradus PUBLIC CUDA::cudart)
   if(GRADUS_CUBLAS)

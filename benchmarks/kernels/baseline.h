@@ -12,10 +12,13 @@ namespace gradus::costs {
 /// Everything that was measured, for scripts.
 experiments::Json to_json(const std::vector<EntryCost>& costs);
 
-/// The baseline with the figures of `costs` in place of what it said of these entries; entries that exist no more are dropped.
+/// The baseline with the figures of `costs` in place of what it said of these entries. Entries that exist no more are dropped, and those
+/// that another nvcc compiled.
 experiments::Json updated(const experiments::Json& baseline, const std::vector<EntryCost>& costs);
-/// Where a figure is more than 2 % above the baseline's, a sentence each. An entry that the baseline lacks is one too; a kernel that it
-/// lacks (renamed, new) is judged by its entry's sum.
+/// Where a figure is more than 2 % above the baseline's, a sentence each. An entry or a figure that one of both lacks is one too; a kernel
+/// that the baseline lacks (renamed, new) is judged by its entry's sum.
 std::vector<std::string> worse_than(const experiments::Json& baseline, const std::vector<EntryCost>& costs);
+/// What worse_than() does not compare, since another nvcc made the baseline: a line, or nothing.
+std::string left_out(const experiments::Json& baseline);
 
 }  // namespace gradus::costs

@@ -116,7 +116,11 @@ Figures figures_of(const EntryCost& cost) { return figures_of(cost.sum, cost.lea
 Figures figures_of(const KernelCost& cost) {
   Figures f = figures_of(cost.counters, static_cast<double>(cost.counters.bytes_compulsory));
   if (cost.sm80) f["registers_sm80"] = cost.sm80->registers, f["spill_bytes_sm80"] = cost.sm80->spill_bytes;
-  if (cost.sm90) f["registers_sm90"] = cost.sm90->registers, f["spill_bytes_sm90"] = cost.sm90->spill_bytes;
+  if (cost.sm90) {
+    f["registers_sm90"] = cost.sm90->registers, f["spill_bytes_sm90"] = cost.sm90->spill_bytes;
+    f["shared_bytes"] = static_cast<double>(cost.sm90->shared_bytes + cost.dynamic_shared);
+    f["warps_without_room"] = kMaxWarps - cost.warps;
+  }
   return f;
 }
 

@@ -42,7 +42,8 @@ double roofline_floor(double bytes, double flops);
 /// The bounds that the entry breaks, a sentence each.
 std::vector<std::string> violations(const EntryCost& cost);
 
-/// The figures that a baseline keeps, by name. Sectors of a row without requests are left out, and so is what ptxas was not asked.
+/// The figures that a baseline keeps, by name; of each, more is worse. Sectors of a row without requests are left out, and so is what ptxas
+/// was not asked.
 using Figures = std::map<std::string, double>;
 Figures figures_of(const EntryCost& cost);
 Figures figures_of(const KernelCost& cost);

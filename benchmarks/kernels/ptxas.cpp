@@ -97,9 +97,11 @@ std::string short_name(const std::string& mangled) {
 
 ResourceTable read_ptxas(const std::string& folder) {
   ResourceTable table;
-  std::error_code missing;
-  for (const auto& file : std::filesystem::directory_iterator(folder, missing))
-    if (file.path().extension() == ".txt") read_text(file.path(), table);
+  for (const char* architecture : {"80", "90"}) {
+    std::error_code missing;
+    for (const auto& file : std::filesystem::directory_iterator(std::filesystem::path(folder) / architecture, missing))
+      if (file.path().extension() == ".txt") read_text(file.path(), table);
+  }
   return table;
 }
 

@@ -1,4 +1,4 @@
-// What ptxas says of a kernel (build-cuda/kernels/ptxas/*.txt, made by the target gradus_ptxas), and what follows for occupancy.
+// What ptxas says of a kernel (build-cuda/ptx/80/*.txt and 90/*.txt, made by the target gradus_ptxas), and what follows for occupancy.
 #pragma once
 
 #include <cstddef>

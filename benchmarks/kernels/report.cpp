@@ -28,6 +28,8 @@ constexpr const char* kFooter =
     "  Counters are exact for the PTX and its addresses. They know nothing of time, caches, spills' own traffic or atomics in the memory\n"
     "  system, and what is clean here is not thereby clean on silicon.\n";
 
+constexpr const char* kMakePtxas = "cmake --build <this build> --target gradus_ptxas, which writes them into " GRADUS_PTXAS_DIR;
+
 std::vector<std::string> prefixes(const std::string& text) {
   std::vector<std::string> parts;
   for (std::size_t begin = 0; begin <= text.size();) {
@@ -138,18 +140,18 @@ int report_kernels(const KernelsOptions& options) {
   }
   const Json baseline = options.check_file.empty() ? Json() : read_baseline(options.check_file);  // before the work, in case it is missing
   const ResourceTable resources = read_ptxas(GRADUS_PTXAS_DIR);
+  if (resources.empty() && !(options.check_file.empty() && options.update_file.empty()))
+    throw UsageError{std::string("a baseline holds registers and spills: first ") + kMakePtxas};
   const std::vector<EntryCost> costs = measured(list, resources);
   std::cout << table_text(costs) << kFooter;
-  if (resources.empty())
-    std::cout
-        << "\n  Registers, spills and occupancy are unknown: cmake --build <this build> --target gradus_ptxas makes what is missing in\n  "
-        << GRADUS_PTXAS_DIR << "\n";
+  if (resources.empty()) std::cout << "\n  Registers, spills and occupancy are unknown: first " << kMakePtxas << "\n";
   std::vector<std::string> broken;
   for (const EntryCost& e : costs)
     for (const std::string& text : violations(e)) broken.push_back(e.name + ": " + text);
   if (options.only.empty())  // of all kernels, since entries meet few of them
     for (const std::string& text : spilling(resources)) broken.push_back(text);
   print_list("Bounds that are broken:", broken);
+  if (!options.check_file.empty()) std::cout << left_out(baseline);
   const std::vector<std::string> worse = options.check_file.empty() ? std::vector<std::string>() : worse_than(baseline, costs);
   print_list("Worse than " + options.check_file + " by more than 2 %:", worse);
   if (!options.json_file.empty()) write_file(options.json_file, to_json(costs).dump(2) + "\n");

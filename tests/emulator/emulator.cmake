@@ -37,37 +37,19 @@ target_link_libraries(test_emulator_speed PRIVATE gradus_emulator)
 target_compile_definitions(test_emulator_speed PRIVATE GRADUS_SPEED_PTX="${speed_ptx}")
 target_compile_options(test_emulator_speed PRIVATE ${GRADUS_WARNINGS})
 
-# The kernels' PTX: for sm_80 and sm_90, which the emulator can run, and for the oldest and newest target, which must compile too.
-# Both take a minute or two and are built by the tests labelled `ci` that need them, not by `all`.
-function(gradus_kernel_ptx target)
-  set(outputs)
-  file(GLOB kernels CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/cuda/*.cu)
-  foreach(architecture ${ARGN})
-    foreach(source ${kernels})
-      get_filename_component(name ${source} NAME_WE)
-      set(ptx ${CMAKE_CURRENT_BINARY_DIR}/kernel_ptx/${architecture}/${name}.ptx)
-      add_custom_command(OUTPUT ${ptx} DEPENDS ${source} DEPFILE ${ptx}.d VERBATIM
-        COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_CURRENT_BINARY_DIR}/kernel_ptx/${architecture}
-        COMMAND ${CMAKE_CUDA_COMPILER} -std=c++20 -O3 -DNDEBUG -DGRADUS_CUDA -DGRADUS_CUDA_EMULATED -fmad=false -lineinfo --expt-relaxed-constexpr
-          -Werror=all-warnings -I${GRADUS_INCLUDE_ROOT} -arch=compute_${architecture} -MD -MF ${ptx}.d -MT ${ptx} -ptx ${source} -o ${ptx}
-        COMMENT "PTX of ${name} for sm_${architecture}")
-      list(APPEND outputs ${ptx})
-    endforeach()
-  endforeach()
-  add_custom_target(${target} DEPENDS ${outputs})
-  set(${target}_files ${outputs} PARENT_SCOPE)
+# What cmake/GradusPtxas.cmake makes takes a minute or two: it is built by the tests labelled `ci` that need it.
+foreach(target gradus_ptxas cuda_other_architectures)
   add_test(NAME "emulator: builds ${target}" COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target ${target})
   set_tests_properties("emulator: builds ${target}" PROPERTIES TIMEOUT 1800 LABELS "emulator;ci" FIXTURES_SETUP ${target}
     RESOURCE_LOCK build_directory)
-endfunction()
-gradus_kernel_ptx(kernel_ptx 80 90)
-gradus_kernel_ptx(cuda_other_architectures 75 100)
+endforeach()
 
 add_executable(opcode_coverage emulator/coverage/opcode_coverage.cpp)
 target_link_libraries(opcode_coverage PRIVATE gradus_emulator)
 target_compile_options(opcode_coverage PRIVATE ${GRADUS_WARNINGS})
-add_test(NAME "emulator: every opcode of the kernels has a test" COMMAND opcode_coverage $<TARGET_FILE:test_emulator> ${kernel_ptx_files})
-set_tests_properties("emulator: every opcode of the kernels has a test" PROPERTIES TIMEOUT 300 LABELS "emulator;ci" FIXTURES_REQUIRED kernel_ptx)
+add_test(NAME "emulator: every opcode of the kernels has a test" COMMAND opcode_coverage $<TARGET_FILE:test_emulator> ${GRADUS_KERNEL_PTX}
+  COMMAND_EXPAND_LISTS)
+set_tests_properties("emulator: every opcode of the kernels has a test" PROPERTIES TIMEOUT 300 LABELS "emulator;ci" FIXTURES_REQUIRED gradus_ptxas)
 
 # mutate_kernels: the CUDA kernels' tests with another main, which plants faults in the kernels' PTX. See mutation/mutate_kernels.cpp.
 if(GRADUS_CUDA STREQUAL "EMULATED")
