@@ -53,9 +53,15 @@ template <class T, class K> __device__ void add_deviations(Deviations<T, K>& sum
     for (int i = 0; i < K::kTM; ++i) {
       const int row = row_lane() + i * kRowLanes;
       if (rows.name[row] == name || !s.allowed(first_row + row, column)) continue;
-      const T p = exp(fma(pairs.score[i][j], beta, -rows.lse[row])), deviation = pairs.t(i, j, beta, r) - rows.mean[row];
-      sum.all[i] = fma(p, deviation, sum.all[i]);
-      if (label >= 0 && rows.label[row] == label) sum.positive[i] = sum.positive[i] + deviation;
+      const T p = exp(fma(pairs.score[i][j], beta, -rows.lse[row]));
+      sum.all[i] = fma(p, pairs.t(i, j, beta, r) - rows.mean[row], sum.all[i]);
+    }
+    if (label < 0) continue;
+#pragma unroll
+    for (int i = 0; i < K::kTM; ++i) {
+      const int row = row_lane() + i * kRowLanes;
+      if (rows.label[row] == label && first_row + row != column)
+        sum.positive[i] = sum.positive[i] + (pairs.t(i, j, beta, r) - rows.mean[row]);
     }
   }
 }

@@ -95,7 +95,8 @@ template <class T> struct Side {
   std::int64_t mask_row, mask_column;  // from one row, one column to the next
   int rows, columns, dim;
   Naming naming;
-  bool vector;  // both matrices allow 16-byte reads
+  bool own_rows;  // compared with each other
+  bool vector;    // both matrices allow 16-byte reads
 
   __device__ T beta() const { return T(1) / *temperature; }
   __device__ int row_name(int r) const {
@@ -105,9 +106,11 @@ template <class T> struct Side {
     return naming == Naming::row_index && r < rows ? indexed(r, columns) : -1;
   }
   __device__ int column_name(int c) const { return naming == Naming::column_index ? (c < columns ? indexed(c, rows) : -1) : c; }
+  /// The row that column c is; -1: none.
+  __device__ int itself(int c) const { return own_rows ? c : -1; }
   /// Whether there is such a pair: there is none of a row with itself where rows are compared with each other.
   __device__ bool inside(int r, int c) const { return r < rows && c < columns && !is_itself(r, c); }
-  __device__ bool is_itself(int r, int c) const { return (naming == Naming::halves || naming == Naming::labels) && r == c; }
+  __device__ bool is_itself(int r, int c) const { return r == itself(c); }
   /// Whether anchor i, an index of either side, has any positive.
   __device__ bool has_positive(int i) const { return !kin || kin[i].count > 0; }
   /// 1 / |P| and the label of an anchor with several positives; 0 and -1 of others, and beyond the matrix.
@@ -130,19 +133,10 @@ template <class T> bool vector_rows(const T* matrix, int dim) { return dim % Pac
 template <class T> Side<T> side_of(const Operands<T>& x, bool transposed) {
   constexpr Naming kNames[] = {Naming::row_index, Naming::none, Naming::diagonal, Naming::halves, Naming::labels};
   const Naming naming = kNames[static_cast<int>(x.form)];
-  Side<T> s{x.query,
-            x.key,
-            x.temperature,
-            x.index,
-            x.mask,
-            x.kin,
-            x.columns,
-            1,
-            x.rows,
-            x.columns,
-            x.dim,
-            naming,
-            vector_rows(x.query, x.dim) && vector_rows(x.key, x.dim)};
+  const bool vector = vector_rows(x.query, x.dim) && vector_rows(x.key, x.dim);
+  Side<T> s{
+      x.query, x.key, x.temperature, x.index, x.mask, x.kin, x.columns, 1, x.rows, x.columns, x.dim, naming, compares_own_rows(x.form),
+      vector};
   if (!transposed) return s;
   s.row = x.key, s.column = x.query;
   s.rows = x.columns, s.columns = x.rows;

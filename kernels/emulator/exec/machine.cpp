@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kInvalidConfiguration = 9, kLaunchOutOfResources = 701, kLaunchTimeout = 702, kLaunchFailure = 719,
               kCooperativeTooLarge = 720;
-constexpr std::uint64_t kGridWorkspaceBytes = 64;  // cooperative_groups' grid_workspace {size, barrier}, with room
+constexpr std::uint64_t kGridWorkspaceBytes = 64;                   // cooperative_groups' grid_workspace {size, barrier}, with room
 constexpr std::uint64_t kReservedBytes = 288, kReservedAlign = 16;  // cooperative_groups' barriers and messages between warps
 constexpr std::uint64_t kRecursionLocalBytes = 16 * 1024;
 

@@ -179,8 +179,7 @@ extern "C" __global__ void polls_a_barrier(int* data, int* out, int* gone) {
 // launch: 2 x 32
 extern "C" __global__ void waits_for_the_clock(int* data, int* out, int* gone) {
   long long began = clock64();
-  while (clock64() - began < 500'000'000) {
-  }
+  while (clock64() - began < 500'000'000) {}
   long long waited = clock64() - began;
   for (int i = 0; i < 500; ++i) __nanosleep(1'000'000);
   out[blockIdx.x * blockDim.x + threadIdx.x] = waited >= 500'000'000 && clock64() - began >= 1'000'000'000;
