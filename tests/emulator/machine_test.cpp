@@ -164,6 +164,7 @@ TEST_CASE("machine: named barriers, reductions, warps synchronised in two places
 }
 TEST_CASE("machine: barriers and masks that cannot be met") {
   expect_findings("early_return");
+  expect_findings("early_return_after_a_store");
   expect_findings("warps_at_different_barriers");
   expect_findings("reads_a_lane_that_is_not_there");
   expect_findings("returns_before_a_full_mask");

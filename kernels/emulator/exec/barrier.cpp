@@ -77,6 +77,11 @@ void complete(BlockRun& block, std::uint32_t id) {
     release(arrival, id);
     warps.push_back(arrival.warp->index);
   }
+  // What threads did before they ended is over: the barrier has waited for it as for an arrival.
+  if (barrier.expected == 0 && block.exited != 0) {
+    for (const Warp& warp : block.warp)
+      if (warp.fragments.empty()) warps.push_back(warp.index);
+  }
   std::sort(warps.begin(), warps.end());
   warps.erase(std::unique(warps.begin(), warps.end()), warps.end());
   on_barrier(block, warps);

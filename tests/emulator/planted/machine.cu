@@ -119,6 +119,14 @@ extern "C" __global__ void early_return(int* data, int* out, int* gone) {
   out[threadIdx.x] = 1;
 }
 // launch: 1 x 64
+extern "C" __global__ void early_return_after_a_store(int* data, int* out, int* gone) {
+  __shared__ int sum;
+  if (threadIdx.x == 32) sum = 5;
+  if (threadIdx.x >= 32) return;
+  __syncthreads();  // finds: divergent-barrier
+  out[threadIdx.x] = sum;
+}
+// launch: 1 x 64
 extern "C" __global__ void warps_at_different_barriers(int* data, int* out, int* gone) {
   if (threadIdx.x < 32) {
     data[threadIdx.x] = 1;
