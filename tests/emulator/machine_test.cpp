@@ -4,6 +4,7 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gradus/kernels/emulator/check/finding.h>
@@ -188,6 +189,12 @@ TEST_CASE("machine: a thread may end with the slice of instructions that its war
   for (int i = -1; i < 5; ++i) steps(rounds + i);
   CHECK(steps(rounds + 5) > kSlice);
 }
+TEST_CASE("machine: to compute for long is no livelock") {
+  const Result r = Module().run("ends_with_its_slice", 7'000'000);
+  INFO(r.text);
+  CHECK(r.error == 0);
+  CHECK(r.findings.empty());
+}
 TEST_CASE("machine: who polls or sleeps lets the others run, and time passes") {
   options().count = true;
   counters_by_kernel().clear();
@@ -195,6 +202,12 @@ TEST_CASE("machine: who polls or sleeps lets the others run, and time passes") {
   const Counters& c = counters_by_kernel().at("polls_a_barrier");
   CHECK(c.warp_instructions / c.launches < 100'000);
   expect_values("waits_for_the_clock", 64, [](int) { return 1; });
+  counters_by_kernel().clear();
+  const std::uint64_t patience = std::exchange(options().livelock_steps, 200'000);
+  expect_findings("polls_for_ever");
+  options().livelock_steps = patience;
+  const Counters& hopeless = counters_by_kernel().at("polls_for_ever");
+  CHECK(hopeless.warp_instructions / hopeless.launches < 4'000'000);
 }
 TEST_CASE("machine: seeded orders are permutations") {
   for (const std::uint64_t size : {1u, 2u, 7u, 64u, 1000u}) {

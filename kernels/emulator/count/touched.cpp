@@ -6,6 +6,7 @@
 namespace gradus::emulator {
 
 bool track_touched = false;
+std::vector<WatchedByte>* watched_bytes = nullptr;
 
 namespace {
 
@@ -66,6 +67,17 @@ void touch_ranges(const Access& access, const Lanes& lanes) {
   Ranges& r = ranges(write);
   if (lanes.contiguous) return add(r, lanes.at[0], std::uint64_t{access.bytes} * kLanes, write);
   for (Mask left = lanes.active; left != 0; left &= left - 1) add(r, lanes.at[__builtin_ctz(left)], access.bytes, write);
+}
+
+void meet_watched(const Access& access, const Lanes& lanes) {
+  if (access.strength != Strength::plain) return;
+  for (WatchedByte& byte : *watched_bytes) {
+    if (byte.met || (access.role == Role::load && !byte.reads_count)) continue;
+    for (Mask left = lanes.active; left != 0 && !byte.met; left &= left - 1) {
+      const std::uint64_t at = lanes.at[__builtin_ctz(left)];
+      byte.met = byte.address >= at && byte.address - at < access.bytes;
+    }
+  }
 }
 
 std::vector<TouchedRange> take_touched() {

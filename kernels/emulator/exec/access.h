@@ -83,6 +83,7 @@ void synchronise(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space sp
 void count_global(Counters& counters, const Access& access, const Lanes& lanes);
 void count_shared(Counters& counters, const Access& access, const Lanes& lanes);
 void touch_ranges(const Access& access, const Lanes& lanes);
+void meet_watched(const Access& access, const Lanes& lanes);
 
 /// The bytes that `lane` stores.
 void value_of_lane(const Warp& warp, const Access& access, int lane, std::byte* out);

@@ -31,11 +31,10 @@ Flow run_mov_predicate(Warp& warp, const Decoded& d, Mask active) {
 }
 /// What moves by itself is written before it is read. A reading takes its time, so that a loop that waits for the clock is a short one; and
 /// it lets others run, since such a loop never repeats a state (Spin does not see it) and may wait for them.
-constexpr std::uint64_t kClockReading = 1000;
 template <class T> Flow run_mov_clock(Warp& warp, const Decoded& d, Mask active) {
   auto& s = *reinterpret_cast<Specials*>(warp.specials);
   Launch& launch = launch_of(warp);
-  launch.slept += kClockReading;
+  launch.slept += kPollNanoseconds;
   const std::uint64_t now = launch.clock();
   for (int l = 0; l < kLanes; ++l) {
     s.clock[l] = s.globaltimer_lo[l] = static_cast<std::uint32_t>(now);

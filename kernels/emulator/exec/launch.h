@@ -73,6 +73,9 @@ struct WarpRun {
   std::unique_ptr<Specials> specials;
 };
 
+/// What polling costs: reading the clock, asking for a phase that is not over.
+inline constexpr std::uint64_t kPollNanoseconds = 1000;
+
 struct Launch;
 struct BlockRun : Block {
   std::vector<WarpRun> runs;  // by Warp::index
@@ -94,7 +97,7 @@ struct Launch {
   std::uint64_t grid_workspace = 0;                           // device address; cooperative launches only
   std::uint64_t steps = 0;                                    // warp instructions so far
   std::uint64_t slept = 0;                                    // nanoseconds of nanosleep, and what reading the clock costs
-  std::uint64_t last_progress = 0, last_progress_steps = 0;
+  std::uint64_t last_progress = 0, last_progress_steps = 0, last_progress_slept = 0;
   std::uint64_t settled = 0;  // progress of all blocks up to their last slice
   std::uint64_t barriers = 0, shuffles = 0;
   BlockRun* running = nullptr;

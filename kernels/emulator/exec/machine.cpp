@@ -15,6 +15,8 @@ constexpr int kInvalidConfiguration = 9, kLaunchOutOfResources = 701, kLaunchTim
               kCooperativeTooLarge = 720;
 constexpr std::uint64_t kGridWorkspaceBytes = 64;                   // cooperative_groups' grid_workspace {size, barrier}, with room
 constexpr std::uint64_t kReservedBytes = 288, kReservedAlign = 16;  // cooperative_groups' barriers and messages between warps
+constexpr std::uint64_t kPatienceOfSleepers = 10;                   // nanoseconds that count as a warp instruction where nothing moves
+constexpr int kIdleRounds = 16;                                     // of a block whose warps only poll, before other blocks get their turn
 constexpr std::uint64_t kRecursionLocalBytes = 16 * 1024;
 
 enum class Progress : std::uint8_t { finished, stuck, working };
@@ -127,8 +129,10 @@ Progress run_block(Launch& launch, BlockRun& block) {
   launch.running = &block;
   Progress result = Progress::working;
   const std::uint64_t patience = launch.steps + (std::uint64_t{1} << 22);
-  while (result == Progress::working && launch.steps < patience) {
+  int idle = 0;
+  while (result == Progress::working && launch.steps < patience && idle < kIdleRounds) {
     bool alive = false, moved = false;
+    const std::uint64_t progress = block.progress, slept = launch.slept;
     for (const std::uint32_t w : block.order) {
       Warp& warp = block.warp[w];
       if (warp.fragments.empty()) continue;
@@ -140,6 +144,7 @@ Progress run_block(Launch& launch, BlockRun& block) {
     }
     if (!alive) result = Progress::finished;
     else if (!moved) result = Progress::stuck;
+    idle = block.progress == progress && launch.slept != slept ? idle + 1 : 0;
   }
   settle(launch, block);
   launch.running = nullptr;
@@ -187,10 +192,12 @@ class Grid {
     if (launch_.progress() != launch_.last_progress) {
       launch_.last_progress = launch_.progress();
       launch_.last_progress_steps = launch_.steps;
-    } else if (launch_.steps - launch_.last_progress_steps > options().livelock_steps) {
-      livelock("no memory changed, no barrier opened and no thread ended for " +
-               std::to_string(launch_.steps - launch_.last_progress_steps) + " warp instructions");
+      launch_.last_progress_slept = launch_.slept;
+      return;
     }
+    const std::uint64_t steps = launch_.steps - launch_.last_progress_steps, slept = launch_.slept - launch_.last_progress_slept;
+    if (steps > options().livelock_steps || slept / kPatienceOfSleepers > options().livelock_steps)
+      livelock("no memory changed, no barrier opened and no thread ended for " + std::to_string(steps) + " warp instructions");
   }
   /// Nothing moves. Lanes that wait for lanes go on without them; then a loop that waits for ever is the end; then barriers open.
   void resolve() {

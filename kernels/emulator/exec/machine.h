@@ -19,9 +19,11 @@ struct Options {
   Checks checks = Checks::all;
   bool count = true;
   std::string count_file;
-  std::string hash_file;                      // runtime/copy_hash
-  int architecture = 0;                       // 0: the newest PTX that is not above kNewestArchitecture
-  std::uint64_t livelock_steps = 20'000'000;  // warp instructions of a launch without any progress
+  std::string hash_file;  // runtime/copy_hash
+  int architecture = 0;   // 0: the newest PTX that is not above kNewestArchitecture
+  // Warp instructions of a launch without any progress. A state that comes back is recognised at once; this is for loops that count, and
+  // has to be more than what a block may compute before it stores anything.
+  std::uint64_t livelock_steps = 1'000'000'000;
 };
 Options& options();
 inline constexpr int kNewestArchitecture = 90;

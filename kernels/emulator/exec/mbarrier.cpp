@@ -109,7 +109,9 @@ Flow run_change(Warp& warp, const Decoded& d, Mask active) {
 Flow run_test(Warp& warp, const Decoded& d, Mask active) {
   for_each_space(warp, d, active, test);
   const bool over = (active & ~warp.predicate(site_of(d).result)) == 0;
-  return over ? Flow::next : Flow::yields;
+  if (over) return Flow::next;
+  launch_of(warp).slept += kPollNanoseconds;
+  return Flow::yields;
 }
 
 /// pending_count: of a state.

@@ -82,6 +82,13 @@ struct TouchedRange {
   bool write;  // false: only read
 };
 extern bool track_touched;
+/// A byte of global memory on which an eye is kept while a launch runs: `met` if it wrote there without an atomic or volatile access (read,
+/// if `reads_count`).
+struct WatchedByte {
+  std::uint64_t address = 0;
+  bool reads_count = false, met = false;
+};
+extern std::vector<WatchedByte>* watched_bytes;  // null: none
 /// Of the launch that has just ended; empties the list.
 std::vector<TouchedRange> take_touched();
 

@@ -43,6 +43,7 @@ void observe(Warp& warp, const Decoded& d, const Lanes& lanes, ptx::Space space)
     else if (space == ptx::Space::local) ++launch.counters.local_requests;
   }
   if (global && track_touched) touch_ranges(access, lanes);
+  if (global && watched_bytes != nullptr) meet_watched(access, lanes);
   if (!launch.check_all || space == ptx::Space::param || access.constant) return;
   if (access.role != Role::store && !access.asynchronous && !access.unread) check_defined(warp, d, lanes, space);
   if (access.role != Role::load) define_lanes(warp, d, lanes, space);

@@ -120,8 +120,17 @@ bool lacks_definition(std::uint64_t address, std::uint64_t bytes, std::uint64_t*
   return false;
 }
 
+/// Memory that was there when the copy was asked for may be gone when its turn comes: freed in stream order before it.
+bool is_still_there(const Side& side, const Box& box, const Operation& self) {
+  if (where_is(reinterpret_cast<const void*>(side.address)) == Where::pageable) return true;
+  const std::optional<Finding> fault = DeviceMemory::instance().fault_of_range(side.address, span_of(side, box), self.name.c_str());
+  if (fault) report_call(fault->kind, self.site, fault->text);
+  return !fault;
+}
+
 int run_copy(const CopyRequest& request, const std::byte* staged, Operation& self) {
   auto& memory = DeviceMemory::instance();
+  if (!is_still_there(request.to, request.box, self) || (staged == nullptr && !is_still_there(request.from, request.box, self))) return 0;
   const bool to_tracked = where_is(reinterpret_cast<const void*>(request.to.address)) != Where::pageable;
   const bool from_tracked = staged == nullptr && where_is(reinterpret_cast<const void*>(request.from.address)) != Where::pageable;
   const bool to_host = from_tracked && where_is(reinterpret_cast<const void*>(request.to.address)) != Where::device;

@@ -45,8 +45,9 @@ CallSite site_of(void* context) {
 /// The host touches what a queued copy needs: a finding, after which it may go on.
 void report_early_touch(std::uint64_t address, void* context) {
   const std::lock_guard held(lock());
-  const std::string text = give_up_guard(address, was_write(context));
-  if (!text.empty()) report_call(Kind::stream_order, site_of(context), text);  // else another thread's fault has given it back
+  const CallSite site = site_of(context);
+  const std::string text = give_up_guard(address, was_write(context), site);
+  if (!text.empty()) report_call(Kind::stream_order, site, text);  // else another thread's fault has given it back
 }
 
 // Beyond what async-signal safety allows, deliberately: the fault is synchronous and in the program's own code.

@@ -10,6 +10,7 @@
 #include <gradus/kernels/emulator/runtime/api.h>
 #include <gradus/kernels/emulator/runtime/graph.h>
 #include <gradus/kernels/emulator/runtime/order.h>
+#include <gradus/kernels/emulator/runtime/pinned_guard.h>
 
 namespace gradus::emulator::runtime {
 namespace {
@@ -132,7 +133,9 @@ cudaError_t check_cooperative(const LaunchRequest& request) {
 
 int run_kernel(const LaunchRequest& request, Operation& operation) {
   std::string text;
+  watch_touched_bytes(operation);
   const int error = run(request.entry->kernel, request.config, request.parameters.data(), &text);
+  report_met_bytes(operation);
   check_order_of_launch(operation);
   if (error != 0) {
     std::fprintf(stderr, "gradus emulator: kernel `%s` ended with %s: %s\n", request.entry->pretty.c_str(),

@@ -126,6 +126,9 @@ void Scheduler::execute(const OperationPtr& operation) {
   const bool skipped = DeviceState::instance().sticky != 0 || (operation->calls_host && skip_host_functions);
   if (operation->work && !skipped) {
     if (operation->calls_host) {
+      // What the host does in it, or because of it, comes after what the operation waited for.
+      host_.join(operation->clock);
+      release_guards(host_);
       lock().unlock();
       error = operation->work(*operation);
       lock().lock();
@@ -155,7 +158,9 @@ void Scheduler::finish(const OperationPtr& operation) {
   }
   host_.join(operation->clock);
   release_guards(host_);
-  if (!any_pending()) forget_ordered(host_);  // what is still queued may be unordered with what the host has waited for
+  if (any_pending()) return;
+  forget_touched_bytes();
+  forget_ordered(host_);  // what is still queued may be unordered with what the host has waited for
 }
 
 void Scheduler::finish(Stream& stream) {

@@ -103,6 +103,8 @@ class Scheduler {
   bool any_pending() const;
 
   const Clock& host_clock() const { return host_; }
+  /// Of the newest operation.
+  std::uint64_t sequence() const { return sequence_; }
   /// Forgets queued work (after a sticky error, at a reset).
   void drop_all();
   /// More than one stream exists, or ever did.

@@ -192,3 +192,11 @@ extern "C" __global__ void waits_for_the_clock(int* data, int* out, int* gone) {
   for (int i = 0; i < 500; ++i) __nanosleep(1'000'000);
   out[blockIdx.x * blockDim.x + threadIdx.x] = waited >= 500'000'000 && clock64() - began >= 1'000'000'000;
 }
+// launch: 64 x 64 cooperative
+extern "C" __global__ void polls_for_ever(int* data, int* out, int* gone) {
+  using Barrier = cuda::barrier<cuda::thread_scope_block>;
+  __shared__ Barrier barrier;
+  if (threadIdx.x == 0) init(&barrier, blockDim.x + 1);
+  __syncthreads();
+  barrier.arrive_and_wait();  // finds: livelock
+}
