@@ -80,7 +80,7 @@ void complete(BlockRun& block, std::uint32_t id) {
   // What threads did before they ended is over: the barrier has waited for it as for an arrival.
   if (barrier.expected == 0 && block.exited != 0) {
     for (const Warp& warp : block.warp)
-      if (warp.fragments.empty()) warps.push_back(warp.index);
+      if (live_lanes(warp) == 0) warps.push_back(warp.index);
   }
   std::sort(warps.begin(), warps.end());
   warps.erase(std::unique(warps.begin(), warps.end()), warps.end());
