@@ -123,6 +123,8 @@ compile() {
 if ! compile >"$folder/nvcc.log" 2>&1; then
   missing=$(grep -oE "undefined reference to \`(cu[A-Za-z]*|nccl|npp|__cuda)[A-Za-z0-9_]*" "$folder/nvcc.log" | sed 's/.*`//' | sort -u | tr '\n' ' ' || true)
   if [ -n "$missing" ]; then die "the program uses what the emulator does not have: $missing"; fi
+  launch=$(grep -m1 'kernel launch from __device__ or __global__ functions' "$folder/nvcc.log" | sed -E 's/\(([0-9]+)\): error.*/:\1/' || true)
+  if [ -n "$launch" ]; then die "$launch: a kernel launches a kernel (dynamic parallelism): the emulator does not have that"; fi
   cat "$folder/nvcc.log" >&2
   exit 2
 fi

@@ -126,6 +126,14 @@ CU
 run "$work/texture.cu"
 [ $status = 1 ] && grep -qE 'texture.cu:2: error: .*unsupported' "$work/err" || fail "an unsupported instruction is named with its source line"
 
+cat >"$work/nested.cu" <<'CU'
+__global__ void child() {}
+__global__ void parent() { child<<<1, 1>>>(); }
+int main() { parent<<<1, 1>>>(); }
+CU
+run "$work/nested.cu" -rdc=true -lcudadevrt
+[ $status = 2 ] && grep -qE 'nested.cu:2: .*dynamic parallelism' "$work/err" || fail "dynamic parallelism is named with its source line"
+
 cat >"$work/blas.cu" <<'CU'
 extern "C" int cufftExecC2C(int);
 int main() { return cufftExecC2C(0); }
