@@ -2,7 +2,7 @@
 # They need nothing of the rest of the library.
 file(GLOB emulator_tests CONFIGURE_DEPENDS emulator/*.cpp)
 list(FILTER emulator_tests EXCLUDE REGEX "/speed\\.cpp$")
-add_executable(test_emulator ${emulator_tests} kernels/main.cpp)
+add_executable(test_emulator ${emulator_tests} emulator/mutation/flow.cpp emulator/mutation/mutant.cpp kernels/main.cpp)
 target_link_libraries(test_emulator PRIVATE gradus_emulator)
 target_include_directories(test_emulator SYSTEM PRIVATE ${DOCTEST_INCLUDE_DIR})
 target_compile_definitions(test_emulator PRIVATE DOCTEST_CONFIG_SUPER_FAST_ASSERTS GRADUS_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
@@ -57,13 +57,15 @@ if(GRADUS_CUDA STREQUAL "EMULATED")
   add_executable(mutate_kernels EXCLUDE_FROM_ALL ${mutation_sources})
   set_target_properties(mutate_kernels PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
   target_link_libraries(mutate_kernels PRIVATE gradus_test_flags)
+  target_compile_definitions(mutate_kernels PRIVATE
+    GRADUS_EQUIVALENT_MUTANTS="${CMAKE_CURRENT_SOURCE_DIR}/emulator/mutation/equivalent.txt")
   if(TARGET gradus_test_support)
     target_link_libraries(mutate_kernels PRIVATE gradus_test_support)
   endif()
   add_test(NAME "emulator: builds mutate_kernels" COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target mutate_kernels)
   set_tests_properties("emulator: builds mutate_kernels" PROPERTIES TIMEOUT 1800 LABELS "emulator;nightly" FIXTURES_SETUP mutate_kernels
     RESOURCE_LOCK build_directory)
-  add_test(NAME "nightly: the kernels' tests notice 95 % of planted faults" COMMAND mutate_kernels --count 20 --least 0.95)
-  set_tests_properties("nightly: the kernels' tests notice 95 % of planted faults" PROPERTIES TIMEOUT 14400 LABELS "emulator;nightly"
+  add_test(NAME "nightly: the kernels' tests notice 95 % of planted faults" COMMAND mutate_kernels --count 14 --least 0.95)
+  set_tests_properties("nightly: the kernels' tests notice 95 % of planted faults" PROPERTIES TIMEOUT 7200 LABELS "emulator;nightly"
     FIXTURES_REQUIRED mutate_kernels)
 endif()

@@ -258,6 +258,14 @@ void count(const Launch& launch) {
   }
 }
 
+void tell_steps(const Launch& launch) {
+  for (const auto& [code, run] : launch.codes) {
+    std::vector<std::uint64_t> steps;
+    for (const Tally& t : run.tally) steps.push_back(t.steps);
+    steps_observer()(*code->function, steps);
+  }
+}
+
 int check_limits(const Launch& launch, std::string* text) {
   const auto& [grid, block, dynamic_shared, cooperative] = launch.config;
   const auto fail = [&](int error, const char* why) {
@@ -284,6 +292,11 @@ void drop_blocks(Launch& launch) {
 }
 
 }  // namespace
+
+StepsObserver& steps_observer() {
+  static StepsObserver observer;
+  return observer;
+}
 
 int run(const Kernel& kernel, const LaunchConfig& config, const std::byte* parameters, std::string* error_text) {
   Launch launch;
@@ -315,6 +328,7 @@ int run(const Kernel& kernel, const LaunchConfig& config, const std::byte* param
   }
   drop_blocks(launch);
   if (options().count) count(launch);
+  if (steps_observer()) tell_steps(launch);
   end_launch(&launch);
   if (error == 0) error = launch_error();
   if (launch.grid_workspace) memory.free(launch.grid_workspace);

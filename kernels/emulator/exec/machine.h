@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <gradus/kernels/emulator/check/finding.h>
 #include <gradus/kernels/emulator/ptx/program.h>
@@ -60,5 +62,9 @@ struct LaunchConfig {
 /// Runs the grid to its end. `parameters`: the kernel's parameter block, laid out by Function::parameters. Returns the CUDA error (0:
 /// none); findings go to Report. A finding does not stop the launch unless nothing sensible can follow (an address outside everything).
 int run(const Kernel& kernel, const LaunchConfig& config, const std::byte* parameters, std::string* error_text);
+
+/// Called after each launch for each function that ran, with the number of warps that executed each instruction. Empty: nobody asks.
+using StepsObserver = std::function<void(const ptx::Function& function, const std::vector<std::uint64_t>& steps)>;
+StepsObserver& steps_observer();
 
 }  // namespace gradus::emulator

@@ -1,39 +1,28 @@
 // Do the kernels' tests notice faults? Plants one fault at a time in the PTX of a family's kernels, in memory, and runs that family's CUDA
-// tests under the emulator. A mutant is noticed by a finding of the checks, a failed or crashed test, or its time limit.
+// tests under the emulator. A mutant is noticed by a finding of the checks, a failed or crashed test, or its time limit. What is a mutant:
+// mutant.h. Only the tests that come to the changed instruction are run for it; one that no test comes to survives.
 //
-//   mutate_kernels [--count N] [--family NAME] [--kind NAME] [--seed S] [--jobs N] [--least FRACTION]
+//   mutate_kernels [--count N] [--family NAME] [--kind NAME] [--seed S] [--jobs N] [--least FRACTION] [--unexecuted yes]
 //
-// N mutants of each family and kind (20), drawn from the kernels that the family's tests launch. Ends with 1 if fewer than FRACTION (0.95)
-// of all are noticed. The program is test_kernels' CUDA tests with another main.
-#define DOCTEST_CONFIG_IMPLEMENT
-#include <doctest/doctest.h>
-
-#include <cxxabi.h>
-#include <fcntl.h>
+// N mutants of each family and kind (20), drawn from the kernels that the family's tests launch. A survivor that equivalent.txt explains
+// does not count. Ends with 1 if fewer than FRACTION (0.95) of the others are noticed, with 2 if an entry of equivalent.txt fits no mutant.
+// --unexecuted yes only lists the mutants that no test comes to. The program is test_kernels' CUDA tests with another
+// main.
 #include <signal.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <functional>
 #include <map>
+#include <memory>
 #include <random>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include <gradus/kernels/emulator/check/finding.h>
-#include <gradus/kernels/emulator/count/counters.h>
-#include <gradus/kernels/emulator/exec/loaded_module.h>
-#include <gradus/kernels/emulator/ptx/parser.h>
-#include <gradus/kernels/emulator/runtime/registry.h>
-
+#include "accepted.h"
+#include "cases.h"
 #include "mutant.h"
 
 namespace {
@@ -46,128 +35,15 @@ struct Settings {
   unsigned seed = 20240607;
   double least = 0.95;
   std::string family, kind;
+  bool unexecuted = false;
 };
-
-// ---- what there is: modules and tests by family ---------------------------------------------------------------------------------------
-
-struct Source {  // a .cu file
-  emulator::runtime::FatBinary* binary = nullptr;
-  emulator::ptx::Module module;
-  std::string name;
-};
-
-struct Case {
-  std::string name;
-  double seconds = 0;
-  std::set<std::string> kernels;  // demangled, launched by it
-};
-
-/// "softmax_lines.cu" -> "softmax".
-std::string family_of(const std::string& file) {
-  const std::string name = file.substr(file.rfind('/') + 1);
-  if (name.rfind("cross_entropy", 0) == 0) return "softmax";
-  return name.substr(0, name.find_first_of("_."));
-}
-
-/// Without loading: device memory is made by the first load and would be shared by every process forked later.
-std::vector<Source> sources_of(const std::string& family) {
-  std::vector<Source> sources;
-  for (const auto& binary : emulator::runtime::fat_binaries()) {
-    const auto images = emulator::ptx::images_of(binary->wrapper);
-    if (images.empty()) continue;
-    // What was compiled: the .file directive that names a .cu, or the first one where every line is a header's.
-    const std::string_view text = images[0].text;
-    std::string name;
-    for (std::size_t at = text.find(".file\t"); at != std::string_view::npos; at = text.find(".file\t", at + 1)) {
-      std::string_view line = text.substr(at, text.find('\n', at) - at);
-      line = line.substr(line.find('"') + 1);
-      const std::string file(line.substr(0, line.find('"')));
-      if (const bool is_source = file.ends_with(".cu"); is_source || name.empty()) name = file;
-      if (name.ends_with(".cu")) break;
-    }
-    if (name.empty() || family_of(name) != family) continue;
-    sources.push_back({binary.get(), emulator::ptx::parse(text), name.substr(name.rfind('/') + 1)});
-  }
-  return sources;
-}
-
-std::map<std::string, std::vector<Case>> cases_by_family() {
-  std::map<std::string, std::vector<Case>> families;
-  for (const auto& test : doctest::detail::getRegisteredTests()) {
-    const std::string file = test.m_file.c_str(), name = test.m_name;
-    if (name.rfind("cuda ", 0) == 0) families[family_of(file)].push_back({name, 0, {}});
-  }
-  return families;
-}
-
-std::string demangled(const std::string& name) {
-  int status = 0;
-  char* text = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status);
-  const std::string result = status == 0 && text != nullptr ? text : name;
-  std::free(text);
-  return result;
-}
-
-// ---- runs, each in a process of its own -----------------------------------------------------------------------------------------------
-
-constexpr int kPassed = 0, kFailed = 1, kNotLoaded = 2;
-
-/// Forks; the child's output goes nowhere, and it ends by itself after `seconds`.
-pid_t start(double seconds, const std::function<int()>& body) {
-  std::fflush(nullptr);
-  const pid_t child = fork();
-  if (child != 0) return child;
-  const int nowhere = open("/dev/null", O_WRONLY);
-  dup2(nowhere, 1);
-  dup2(nowhere, 2);
-  for (const int number : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE}) signal(number, SIG_DFL);
-  alarm(static_cast<unsigned>(std::ceil(seconds)));
-  emulator::Report::instance().set_sink([](const emulator::Finding&) { _exit(emulator::kFindingExitCode); });
-  _exit(body());
-}
-
-std::string escaped(std::string name) {
-  for (std::size_t at = name.find(','); at != std::string::npos; at = name.find(',', at + 2)) name.insert(at, "\\");
-  return name;
-}
-
-int run_case(const Case& test) {
-  doctest::Context context;
-  context.addFilter("test-case", escaped(test.name).c_str());
-  context.setOption("abort-after", 1);
-  context.setOption("no-intro", true);
-  return context.run() == 0 ? kPassed : kFailed;
-}
-
-/// Runs the test as it is: seconds and kernels. False: it does not pass, or launches nothing.
-bool measure(Case& test) {
-  char file[] = "/tmp/gradus_mutation_XXXXXX";
-  close(mkstemp(file));
-  const auto begin = std::chrono::steady_clock::now();
-  const pid_t child = start(600, [&] {
-    emulator::options().count = true;
-    const int result = run_case(test);
-    std::ofstream out(file);
-    for (const auto& [kernel, counters] : emulator::counters_by_kernel()) out << kernel << '\n';
-    out.close();
-    return result;
-  });
-  int status = 0;
-  waitpid(child, &status, 0);
-  test.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  std::ifstream in(file);
-  for (std::string line; std::getline(in, line);) test.kernels.insert(line);
-  unlink(file);
-  if (status != 0) std::printf("left out, does not pass unchanged: %s (status %x)\n", test.name.c_str(), static_cast<unsigned>(status));
-  return status == 0 && !test.kernels.empty();
-}
 
 struct Job {
-  Source* source = nullptr;
+  std::size_t source = 0;
   Mutant mutant;
-  std::vector<const Case*> cases;  // the quick ones first
+  std::vector<const Case*> cases;  // those that come to the instruction, the quick ones first
   int status = 0;
-  bool executed = true;  // of survivors: whether a trap in its place is noticed
+  Accepted* accepted = nullptr;
   double limit() const {
     double sum = 0;
     for (const Case* c : cases) sum += c->seconds;
@@ -176,143 +52,208 @@ struct Job {
   bool noticed() const { return status != 0; }
 };
 
-int run_mutant(const Job& job, bool trap) {
-  emulator::options().livelock_steps = 3'000'000;
-  emulator::ptx::Module module = std::move(job.source->module);  // the parent keeps its own
-  (trap ? apply_trap : apply)(module, job.mutant);
-  auto& binary = *job.source->binary;
-  try {
-    binary.module = std::make_shared<emulator::LoadedModule>(std::move(module));
-  } catch (const std::exception&) { return kNotLoaded; }
-  binary.tried = true;
-  for (const Case* c : job.cases) {
-    if (const int result = run_case(*c)) return result;
-  }
-  return kPassed;
-}
-
-/// All of them, a few at a time; done(job, status).
-void run_all(std::vector<Job*> jobs, bool trap, std::size_t at_once, const std::function<void(Job&, int)>& done) {
-  std::map<pid_t, Job*> running;
-  while (!jobs.empty() || !running.empty()) {
-    while (!jobs.empty() && running.size() < at_once) {
-      Job* job = jobs.back();
-      jobs.pop_back();
-      running[start(job->limit(), [=] { return run_mutant(*job, trap); })] = job;
-    }
-    int status = 0;
-    const pid_t child = wait(&status);
-    const auto found = running.find(child);
-    if (found == running.end()) continue;
-    done(*found->second, status);
-    running.erase(found);
-  }
-}
-
-// ---- a family -------------------------------------------------------------------------------------------------------------------------
-
 struct Cell {
-  std::size_t mutants = 0, noticed = 0;
+  std::size_t mutants = 0, noticed = 0, accepted = 0;
+  void add(const Cell& other) { mutants += other.mutants, noticed += other.noticed, accepted += other.accepted; }
 };
 
 class Family {
  public:
-  Family(const std::string& name, std::vector<Case> cases, const Settings& settings) : name_(name), settings_(settings) {
+  Family(const std::string& name, std::vector<Case> cases, const Settings& settings, std::vector<Accepted>& accepted)
+      : name_(name), settings_(settings), accepted_(accepted), sources_(sources_of(name)) {
     for (Case& test : cases) {
-      if (measure(test)) cases_.push_back(test);
+      if (measure(test, sources_)) cases_.push_back(test);
     }
     std::sort(cases_.begin(), cases_.end(), [](const Case& a, const Case& b) { return a.seconds < b.seconds; });
-    sources_ = sources_of(name);
+    find_mutants();
   }
 
   std::map<Kind, Cell> run() {
     draw();
-    std::vector<Job*> all;
-    for (Job& job : jobs_) all.push_back(&job);
-    run_all(all, false, settings_.jobs, [](Job& job, int status) { job.status = status; });
-    std::vector<Job*> survivors;
-    for (Job& job : jobs_) {
-      if (!job.noticed()) survivors.push_back(&job);
+    std::map<pid_t, Job*> running;
+    for (std::size_t next = 0; next < jobs_.size() || !running.empty();) {
+      while (next < jobs_.size() && running.size() < settings_.jobs) {
+        Job& job = jobs_[next++];
+        if (!job.cases.empty()) running[start(job.limit(), [&] { return run_mutant(job); })] = &job;
+      }
+      if (running.empty()) continue;
+      int status = 0;
+      const auto found = running.find(wait(&status));
+      if (found == running.end()) continue;
+      found->second->status = status;
+      running.erase(found);
     }
-    run_all(survivors, true, settings_.jobs, [](Job& job, int status) { job.executed = status != 0; });
     return count();
   }
 
- private:
-  std::vector<const Case*> cases_for(const emulator::ptx::Function& function) const {
-    const std::string name = demangled(function.name);
-    std::vector<const Case*> cases;
-    for (const Case& c : cases_) {
-      if (!function.is_entry || c.kernels.contains(name)) cases.push_back(&c);
+  void list_unexecuted() const {
+    for (const Case& c : cases_) std::printf("  %5.1f s: %s\n", c.seconds, c.name.c_str());
+    for (const auto& [kind, jobs] : mutants_) {
+      for (const Job& job : jobs) {
+        if (job.cases.empty()) print(job);
+      }
     }
-    return cases;
+  }
+
+ private:
+  /// Of all kernels that a test launches.
+  void find_mutants() {
+    std::size_t entries = 0, launched = 0;
+    for (std::size_t s = 0; s < sources_.size(); ++s) {
+      const auto& functions = sources_[s].module.functions;
+      std::vector<bool> is_launched;
+      for (std::size_t f = 0; f < functions.size(); ++f) {
+        is_launched.push_back(std::any_of(cases_.begin(), cases_.end(), [&](const Case& c) { return c.launches(s, f); }));
+        if (!functions[f]->is_entry) continue;
+        ++entries;
+        launched += is_launched[f];
+        if (!is_launched[f]) std::printf("  no test launches %s\n", demangled(functions[f]->name).c_str());
+      }
+      for (const Mutant& m : mutants_of(sources_[s].module)) {
+        if (!is_launched[m.function]) continue;
+        Job job{s, m, {}, 0, nullptr};
+        for (const Case& c : cases_) {
+          if (c.reaches(sources_, s, m.function, m.pc)) job.cases.push_back(&c);
+        }
+        mutants_[m.kind].push_back(job);
+      }
+    }
+    std::size_t all = 0, executed = 0;
+    for (const auto& [kind, jobs] : mutants_) {
+      all += jobs.size();
+      executed += static_cast<std::size_t>(std::count_if(jobs.begin(), jobs.end(), [](const Job& job) { return !job.cases.empty(); }));
+    }
+    std::printf("%s: %zu tests launch %zu of %zu kernels and execute %zu of their %zu mutants\n", name_.c_str(), cases_.size(), launched,
+                entries, executed, all);
+    accept();
+  }
+
+  void accept() {
+    for (auto& [kind, jobs] : mutants_) {
+      for (Job& job : jobs) {
+        const Place place = place_of(sources_[job.source].module, job.mutant);
+        for (Accepted& entry : accepted_) {
+          if (!entry.fits(place, kind, kernel_of(job))) continue;
+          ++entry.matches;
+          job.accepted = &entry;
+        }
+      }
+    }
   }
 
   void draw() {
-    std::map<Kind, std::vector<Job>> drawn;
-    std::size_t entries = 0, launched = 0;
-    for (Source& source : sources_) {
-      std::vector<std::vector<const Case*>> cases;
-      for (const auto& f : source.module.functions) {
-        cases.push_back(f->has_body ? cases_for(*f) : std::vector<const Case*>{});
-        if (!f->is_entry) continue;
-        ++entries;
-        launched += !cases.back().empty();
-        if (cases.back().empty()) std::printf("  no test launches %s\n", demangled(f->name).c_str());
-      }
-      for (const Mutant& m : mutants_of(source.module)) {
-        if (!cases[m.function].empty()) drawn[m.kind].push_back({&source, m, cases[m.function], 0, true});
-      }
-    }
-    std::printf("%s: %zu tests launch %zu of %zu kernels\n", name_.c_str(), cases_.size(), launched, entries);
     std::mt19937 random(settings_.seed);
-    for (auto& [kind, jobs] : drawn) {
+    for (auto& [kind, jobs] : mutants_) {
       std::shuffle(jobs.begin(), jobs.end(), random);
       if (!settings_.kind.empty() && settings_.kind != name_of(kind)) continue;
-      jobs.resize(std::min(jobs.size(), settings_.count));
-      jobs_.insert(jobs_.end(), jobs.begin(), jobs.end());
+      jobs_.insert(jobs_.end(), jobs.begin(), jobs.begin() + static_cast<std::ptrdiff_t>(std::min(jobs.size(), settings_.count)));
     }
   }
 
-  std::map<Kind, Cell> count() const {
+  int run_mutant(const Job& job) {
+    emulator::options().livelock_steps = 3'000'000;
+    emulator::ptx::Module module = std::move(sources_[job.source].module);  // the parent keeps its own
+    apply(module, job.mutant);
+    auto& binary = *sources_[job.source].binary;
+    try {
+      binary.module = std::make_shared<emulator::LoadedModule>(std::move(module));
+    } catch (const std::exception&) { return kNotLoaded; }
+    binary.tried = true;
+    for (const Case* c : job.cases) {
+      if (const int result = run_case(*c)) return result;
+    }
+    return kPassed;
+  }
+
+  std::string kernel_of(const Job& job) const { return demangled(sources_[job.source].module.functions[job.mutant.function]->name); }
+
+  std::map<Kind, Cell> count() {
     std::map<Kind, Cell> cells;
-    for (const Job& job : jobs_) {
+    for (Job& job : jobs_) {
       Cell& cell = cells[job.mutant.kind];
-      ++cell.mutants;
+      const bool accepted = !job.noticed() && job.accepted != nullptr;
+      cell.accepted += accepted;
+      cell.mutants += !accepted;
       cell.noticed += job.noticed();
-      const auto& function = *job.source->module.functions[job.mutant.function];
-      // SIGABRT: a check failed inside a destructor.
-      const bool crashed = WIFSIGNALED(job.status) && WTERMSIG(job.status) != SIGALRM && WTERMSIG(job.status) != SIGABRT;
-      if (job.noticed() && !crashed && !(WIFEXITED(job.status) && WEXITSTATUS(job.status) == kNotLoaded)) continue;
-      const char* what = !job.noticed() ? (job.executed ? "survives" : "survives, never executed")
-                         : crashed      ? "crashes the emulator"
-                                        : "does not load";
-      std::printf("  %s %s %s operand %zu: %s; `%s` in %s\n", place_of(job.source->module, job.mutant).c_str(), job.source->name.c_str(),
-                  name_of(job.mutant.kind), job.mutant.operand, what, function.body[job.mutant.pc].text.c_str(),
-                  demangled(function.name).c_str());
+      if (accepted) ++job.accepted->survivors;
+      else print(job);
     }
     std::fflush(stdout);
     return cells;
   }
 
+  /// Survivors, and what is no good sign either.
+  void print(const Job& job) const {
+    // SIGABRT: a check failed inside a destructor.
+    const bool crashed = WIFSIGNALED(job.status) && WTERMSIG(job.status) != SIGALRM && WTERMSIG(job.status) != SIGABRT;
+    const char* what = !job.noticed() ? (job.cases.empty() ? "survives, never executed" : "survives")
+                       : crashed      ? "crashes the emulator"
+                       : WIFEXITED(job.status) && WEXITSTATUS(job.status) == kNotLoaded ? "does not load"
+                                                                                        : nullptr;
+    if (what == nullptr) return;
+    const auto& module = sources_[job.source].module;
+    const auto& i = module.functions[job.mutant.function]->body[job.mutant.pc];
+    const Place place = place_of(module, job.mutant);
+    std::printf("  %s %s: %s; %s operand %zu of `%s` (line %u of the PTX); %s in %s\n", name_of(job.mutant.kind), what,
+                place.brief().c_str(), place.text.c_str(), job.mutant.operand, i.text.c_str(), i.text_line,
+                sources_[job.source].name.c_str(), kernel_of(job).c_str());
+  }
+
   std::string name_;
   const Settings& settings_;
-  std::vector<Case> cases_;
+  std::vector<Accepted>& accepted_;
   std::vector<Source> sources_;
+  std::vector<Case> cases_;
+  std::map<Kind, std::vector<Job>> mutants_;
   std::vector<Job> jobs_;
 };
 
-void print_row(const std::string& name, const std::map<Kind, Cell>& cells) {
+Cell print_row(const std::string& name, const std::map<Kind, Cell>& cells) {
   Cell all;
   std::printf("%-14s", name.c_str());
   for (const Kind kind : kKinds) {
     const auto found = cells.find(kind);
     const Cell cell = found == cells.end() ? Cell{} : found->second;
-    all.mutants += cell.mutants;
-    all.noticed += cell.noticed;
+    all.add(cell);
     std::printf("%5zu/%-4zu", cell.noticed, cell.mutants);
   }
-  std::printf("%6zu/%zu\n", all.noticed, all.mutants);
+  std::printf("%6zu/%zu", all.noticed, all.mutants);
+  if (all.accepted) std::printf(" and %zu accepted", all.accepted);
+  std::printf("\n");
+  return all;
+}
+
+/// The share that is noticed.
+double print_table(const std::map<std::string, std::map<Kind, Cell>>& table) {
+  std::printf("\nnoticed/mutants");
+  for (const Kind kind : kKinds) std::printf("%9s ", name_of(kind));
+  std::printf("%9s\n", "all");
+  std::map<Kind, Cell> sums;
+  for (const auto& [family, cells] : table) {
+    print_row(family, cells);
+    for (const auto& [kind, cell] : cells) sums[kind].add(cell);
+  }
+  const Cell all = print_row("all", sums);
+  return all.mutants ? static_cast<double>(all.noticed) / static_cast<double>(all.mutants) : 0;
+}
+
+void print_accepted(const std::vector<Accepted>& accepted) {
+  for (const Accepted& entry : accepted) {
+    if (entry.survivors == 0) continue;
+    std::printf("accepted, %zu: %s %s: %s\n", entry.survivors, entry.file.c_str(), entry.kind.c_str(), entry.reason.c_str());
+  }
+}
+
+/// Of a run of all families: whether each entry fits a mutant.
+bool all_fit(const std::vector<Accepted>& accepted) {
+  bool fit = true;
+  for (const Accepted& entry : accepted) {
+    if (entry.matches) continue;
+    fit = false;
+    std::printf("equivalent.txt: fits no mutant: %s | %s | %s | %s\n", entry.file.c_str(), entry.kind.c_str(), entry.kernel.c_str(),
+                entry.line.c_str());
+  }
+  return fit;
 }
 
 Settings read_settings(int argc, char** argv) {
@@ -326,6 +267,7 @@ Settings read_settings(int argc, char** argv) {
     else if (name == "--seed") s.seed = static_cast<unsigned>(std::stoul(value));
     else if (name == "--jobs") s.jobs = std::stoul(value);
     else if (name == "--least") s.least = std::stod(value);
+    else if (name == "--unexecuted") s.unexecuted = value == "yes";
     else std::fprintf(stderr, "unknown: %s\n", name.c_str()), std::exit(2);
   }
   return s;
@@ -335,28 +277,18 @@ Settings read_settings(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const Settings settings = read_settings(argc, argv);
+  std::vector<Accepted> accepted = read_accepted(GRADUS_EQUIVALENT_MUTANTS);
   std::map<std::string, std::map<Kind, Cell>> table;
-  for (const auto& [family, cases] : cases_by_family()) {
-    if (!settings.family.empty() && settings.family != family) continue;
-    Family proof(family, cases, settings);
-    table[family] = proof.run();
+  for (const auto& [name, cases] : cases_by_family()) {
+    if (!settings.family.empty() && settings.family != name) continue;
+    Family family(name, cases, settings, accepted);
+    if (settings.unexecuted) family.list_unexecuted();
+    else table[name] = family.run();
   }
-  std::map<Kind, Cell> sums;
-  Cell all;
-  std::printf("\nnoticed/mutants");
-  for (const Kind kind : kKinds) std::printf("%9s ", name_of(kind));
-  std::printf("%9s\n", "all");
-  for (const auto& [family, cells] : table) {
-    print_row(family, cells);
-    for (const auto& [kind, cell] : cells) {
-      sums[kind].mutants += cell.mutants;
-      sums[kind].noticed += cell.noticed;
-      all.mutants += cell.mutants;
-      all.noticed += cell.noticed;
-    }
-  }
-  print_row("all", sums);
-  const double share = all.mutants ? static_cast<double>(all.noticed) / static_cast<double>(all.mutants) : 0;
+  if (settings.unexecuted) return 0;
+  const double share = print_table(table);
+  print_accepted(accepted);
   std::printf("%.1f %% noticed, seed %u\n", 100 * share, settings.seed);
+  if (settings.family.empty() && !all_fit(accepted)) return 2;
   return share >= settings.least ? 0 : 1;
 }
