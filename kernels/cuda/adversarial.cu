@@ -135,7 +135,7 @@ template <class T> struct Sample {
     const double v = static_cast<double>(x[i]) + s * (static_cast<double>(moved[i]) - static_cast<double>(x[i]));
     return static_cast<T>(v < low ? low : v > high ? high : v);
   }
-  /// Whether |along(s) - x|_2 <= eps; the block's threads together.
+  /// Whether |along(s) - x|_2 <= eps; the block's threads together. The next call but one may have the same scratch.
   __device__ bool inside(double s, double* scratch) const {
     double sum = 0;
     for (std::int64_t i = threadIdx.x; i < n; i += kProjectThreads) {
@@ -150,7 +150,7 @@ template <class T> struct Sample {
 /// times, from the second on out of the L2 cache; writes y once.
 template <class T, bool kStaged> __global__ void __launch_bounds__(kProjectThreads, 1)
     l2_project_kernel(T* y, const T* x, const T* moved, std::int64_t n, double eps, double low, double high) {
-  __shared__ double scratch[kProjectThreads / kWarp];
+  __shared__ double scratch[2][kProjectThreads / kWarp];
   const std::int64_t first = blockIdx.x * n;
   Sample<T> sample{x + first, moved + first, n, eps, low, high};
   if constexpr (kStaged) {
@@ -163,11 +163,11 @@ template <class T, bool kStaged> __global__ void __launch_bounds__(kProjectThrea
     sample.moved = kept + n;  // each thread reads what it has written itself
   }
   double inside = 0, outside = 1;
-  if (sample.inside(1, scratch)) inside = 1;
+  if (sample.inside(1, scratch[1])) inside = 1;
   // 52 halvings exhaust a double; the length is monotone in s because clipping only shrinks each coordinate's move.
   for (int i = 0; i < 52 && inside < 1; ++i) {
     const double s = 0.5 * (inside + outside);
-    (sample.inside(s, scratch) ? inside : outside) = s;
+    (sample.inside(s, scratch[i % 2]) ? inside : outside) = s;
   }
   for (std::int64_t i = threadIdx.x; i < n; i += kProjectThreads) y[first + i] = sample.along(i, inside);
 }
@@ -225,7 +225,7 @@ void l2_project(Array y, ConstArray x, ConstArray moved, double eps, double low,
   with_floating(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     const std::size_t bytes = 2 * sizeof(T) * static_cast<std::size_t>(rows.width);
-    const bool staged = bytes + sizeof(double) * kProjectThreads / kWarp <= kRowBytes;
+    const bool staged = bytes + 2 * sizeof(double) * kProjectThreads / kWarp <= kRowBytes;
     launch("l2_project", staged ? l2_project_kernel<T, true> : l2_project_kernel<T, false>, blocks_for(rows.count, 1), kProjectThreads,
            staged ? bytes : 0, y.as<T>(), x.as<T>(), moved.as<T>(), rows.width, eps, low, high);
   });

@@ -46,10 +46,11 @@ template <class T, class K> struct Running {
     const int r = first_row + row_lane(), c = first_column + column_lane();
 #pragma unroll
     for (int j = 0; j < K::kTN; ++j) {
-      const int column = c + j * kColumnLanes, column_name = s.column_name(column), itself = s.itself(column);
+      // A column's name is itself: only the gradient of a key_set's keys has an index by columns.
+      const int column = c + j * kColumnLanes, itself = s.itself(column);
 #pragma unroll
       for (int i = 0; i < K::kTM; ++i)
-        if (column >= s.columns || row_names[row_lane() + i * kRowLanes] == column_name || r + i * kRowLanes == itself)
+        if (column >= s.columns || row_names[row_lane() + i * kRowLanes] == column || r + i * kRowLanes == itself)
           score[i][j] = -kInfinity<T>;
       if (!s.mask) continue;
 #pragma unroll

@@ -48,11 +48,11 @@ template <class T, int kRows> struct RowAnchors {
 
   __device__ void load(const Pass<T>& p, int first_row, T beta) {
     name_rows<kRows>(name, p.side, first_row);
-    for (int i = static_cast<int>(threadIdx.x); i < kRows; i += kThreads) {
+    for_each_of_block<kRows, kThreads>([&](int i) {
       const bool anchor = p.rows.dloss && first_row + i < p.side.rows;
       weight[i] = anchor && p.side.has_positive(first_row + i) ? p.rows.weight(first_row + i, beta) : T(0);
       lse[i] = anchor ? p.rows.reference(first_row + i) : T(0);
-    }
+    });
   }
 };
 

@@ -25,7 +25,7 @@ template <class T, int kRows> struct RowAnchors {
 
   __device__ void load(const PairSide<T>& p, const Inputs<T>& in, const T* means, int first_row) {
     name_rows<kRows>(name, p.side, first_row);
-    for (int i = static_cast<int>(threadIdx.x); i < kRows; i += kThreads) {
+    for_each_of_block<kRows, kThreads>([&](int i) {
       const bool anchor = p.row_anchors >= 0 && first_row + i < p.side.rows;
       const int at = p.row_anchors + first_row + i;
       weight[i] = anchor && p.side.has_positive(first_row + i) ? in.dloss[at] : T(0);
@@ -33,7 +33,7 @@ template <class T, int kRows> struct RowAnchors {
       mean[i] = anchor ? means[at] : T(0);
       target[i] = p.side.target(first_row + i);
       label[i] = p.side.label(first_row + i);
-    }
+    });
   }
 };
 
@@ -48,11 +48,12 @@ template <class T, class K> __device__ void add_deviations(Deviations<T, K>& sum
                                                            T r) {
 #pragma unroll
   for (int j = 0; j < K::kTN; ++j) {
-    const int column = first_column + column_lane() + j * kColumnLanes, name = s.column_name(column), label = s.label(column);
+    // A column's name is itself: the keys of a key_set are no anchors.
+    const int column = first_column + column_lane() + j * kColumnLanes, label = s.label(column);
 #pragma unroll
     for (int i = 0; i < K::kTM; ++i) {
       const int row = row_lane() + i * kRowLanes;
-      if (rows.name[row] == name || !s.allowed(first_row + row, column)) continue;
+      if (rows.name[row] == column || !s.allowed(first_row + row, column)) continue;
       const T p = exp(fma(pairs.score[i][j], beta, -rows.lse[row]));
       sum.all[i] = fma(p, pairs.t(i, j, beta, r) - rows.mean[row], sum.all[i]);
     }

@@ -92,7 +92,7 @@ template <class T, class K> __device__ void copy_resident(T* to, const Side<T>& 
 }
 
 template <int kRows, class T> __device__ void name_rows(int* names, const Side<T>& s, int first_row) {
-  for (int r = static_cast<int>(threadIdx.x); r < kRows; r += kThreads) names[r] = s.row_name(first_row + r);
+  for_each_of_block<kRows, kThreads>([&](int r) { names[r] = s.row_name(first_row + r); });
 }
 
 /// f(row, column) for the places of a tile whose names agree, in or out of the matrix, each by one thread: a row owns its positive, or with

@@ -81,11 +81,10 @@ template <class T> __device__ inline int place(int row, int group) { return (row
 /// Features [d0, d0 + kDepth) of rows [first, first + kRows) of x [limit, dim], zeros outside.
 template <class T, int kRows> __device__ void copy_chunk(T* to, const T* x, int first, int limit, int d0, int dim, bool vector) {
   if (vector) {
-#pragma unroll
-    for (int n = static_cast<int>(threadIdx.x); n < kRows * kGroups; n += kThreads) {
+    for_each_of_block<kRows * kGroups, kThreads>([&](int n) {
       const int row = n / kGroups, group = n % kGroups, d = d0 + group * kPack<T>;
       copy_or_clear<T, kPack<T>>(to + place<T>(row, group), x, std::int64_t(first + row) * dim + d, first + row < limit && d < dim);
-    }
+    });
     return;
   }
 #pragma unroll 1
@@ -100,11 +99,10 @@ template <class T, int kRows> __device__ void copy_chunk(T* to, const T* x, int 
 template <class T, int kLines, int kSlice>
 __device__ void copy_lines(T* to, const T* x, int first, int limit, int d0, int dim, bool vector) {
   if (vector) {
-#pragma unroll
-    for (int n = static_cast<int>(threadIdx.x); n < kLines * kSlice / kPack<T>; n += kThreads) {
+    for_each_of_block<kLines * kSlice / kPack<T>, kThreads>([&](int n) {
       const int row = n / (kSlice / kPack<T>), d = d0 + n % (kSlice / kPack<T>)*kPack<T>;
       copy_or_clear<T, kPack<T>>(to + n * kPack<T>, x, std::int64_t(first + row) * dim + d, first + row < limit && d < dim);
-    }
+    });
     return;
   }
 #pragma unroll 1

@@ -31,6 +31,7 @@ namespace {
 /// Forward: the weights where they are, [rows][depth].
 template <class Tile> struct WeightRows : MatrixPanel<typename Tile::T, Tile::kRows, Tile::kThreads, Along::depth, Tile::kLarge> {
   using T = typename Tile::T;
+  static constexpr bool kForward = true;
   __device__ WeightRows(const ConvCall<T>& c, int group, int first)
       : MatrixPanel<T, Tile::kRows, Tile::kThreads, Along::depth, Tile::kLarge>(
             c.w + (std::int64_t{group} * c.rows + first) * c.weight_row, c.weight_row, min(c.rows - first, Tile::kRows), c.vector_w) {}
@@ -39,6 +40,7 @@ template <class Tile> struct WeightRows : MatrixPanel<typename Tile::T, Tile::kR
 /// Input gradient of a 1 x 1 kernel: [depth][rows].
 template <class Tile> struct WeightColumns : MatrixPanel<typename Tile::T, Tile::kRows, Tile::kThreads, Along::extent, Tile::kLarge> {
   using T = typename Tile::T;
+  static constexpr bool kForward = false;
   __device__ WeightColumns(const ConvCall<T>& c, int group, int first)
       : MatrixPanel<T, Tile::kRows, Tile::kThreads, Along::extent, Tile::kLarge>(c.w + group * c.weight_row * c.weight_column + first,
                                                                                  c.weight_column, min(c.rows - first, Tile::kRows),
@@ -49,6 +51,7 @@ template <class Tile> struct WeightColumns : MatrixPanel<typename Tile::T, Tile:
 template <class Tile> struct TapRows : Panel<typename Tile::T, Tile::kRows, Along::depth> {
   using T = typename Tile::T;
   using P = Piece<Panel<T, Tile::kRows, Along::depth>, Tile::kThreads, 1>;
+  static constexpr bool kForward = false;
   const ConvCall<T>& c;
   const T* w;
   int rows;
@@ -124,7 +127,7 @@ template <class T> __device__ inline T* out_of(const ConvCall<T>& c, int channel
 /// Planes of whole vectors: W neighbours of a row at once.
 template <class Tile, class T> __device__ inline void store_pixel_vectors(const ConvCall<T>& c,
                                                                           const T (&acc)[Tile::kThreadRows][Tile::kThreadColumns],
-                                                                          int channel, int rows, unsigned first) {
+                                                                          int channel, int rows, unsigned first, const T* biases) {
   constexpr int W = Tile::kW;
 #pragma unroll
   for (int j = 0; j < Tile::kThreadColumns; j += W) {
@@ -132,7 +135,7 @@ template <class Tile, class T> __device__ inline void store_pixel_vectors(const 
 #pragma unroll
     for (int i = 0; i < Tile::kThreadRows; ++i) {
       if (!out || Tile::row_of(i) >= rows) continue;
-      const T bias = c.bias ? c.bias[channel + Tile::row_of(i)] : T(0);
+      const T bias = biases ? biases[channel + Tile::row_of(i)] : T(0);
       Pack<T> v;
 #pragma unroll
       for (int w = 0; w < W; ++w) v.value[w] = acc[i][j + w] + bias;
@@ -142,14 +145,14 @@ template <class Tile, class T> __device__ inline void store_pixel_vectors(const 
 }
 template <class Tile, class T> __device__ inline void store_pixels(const ConvCall<T>& c,
                                                                    const T (&acc)[Tile::kThreadRows][Tile::kThreadColumns], int channel,
-                                                                   int rows, unsigned first) {
+                                                                   int rows, unsigned first, const T* biases) {
 #pragma unroll
   for (int j = 0; j < Tile::kThreadColumns; ++j) {
     T* const out = out_of(c, channel, first + Tile::column_of(j));
 #pragma unroll
     for (int i = 0; i < Tile::kThreadRows; ++i)
       if (out && Tile::row_of(i) < rows)
-        out[Tile::row_of(i) * c.out_plane] = acc[i][j] + (c.bias ? c.bias[channel + Tile::row_of(i)] : T(0));
+        out[Tile::row_of(i) * c.out_plane] = acc[i][j] + (biases ? biases[channel + Tile::row_of(i)] : T(0));
   }
 }
 
@@ -166,8 +169,9 @@ __global__ __launch_bounds__(Tile::kThreads, Tile::kBlocks) void convolve(ConvCa
   multiply<Tile>(acc, A(c, group, row), B(c, group, pixel), stages, c.depth);
   // Of this thread: its first channel of out, how many of that group follow, its first pixel.
   const int channel = group * c.rows + row + Tile::row(), rows = c.rows - row - Tile::row();
-  if (c.vector_out) store_pixel_vectors<Tile>(c, acc, channel, rows, pixel + Tile::column());
-  else store_pixels<Tile>(c, acc, channel, rows, pixel + Tile::column());
+  const T* const biases = A::kForward ? c.bias : nullptr;
+  if (c.vector_out) store_pixel_vectors<Tile>(c, acc, channel, rows, pixel + Tile::column(), biases);
+  else store_pixels<Tile>(c, acc, channel, rows, pixel + Tile::column(), biases);
 }
 
 // Grid: elements / 256; block: 256 in a row. y[n, k, p] += bias[k], after a vendor's convolution. Bytes: y twice.

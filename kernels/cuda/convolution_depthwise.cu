@@ -184,7 +184,7 @@ template <int kSize, class T> __device__ inline void add_job(T (&acc)[kTaps], co
 // of threads are added in a fixed order. Shared: frames 32 KiB. Bytes: x (and dy) once for every 9 taps.
 template <class T, int kSize> __global__ __launch_bounds__(kThreads) void weight_bands(BandCall<T> call, Jobs jobs, T* dw, const T* dy) {
   __shared__ T frames[kTileBytes / sizeof(T)];
-  __shared__ T scratch[kThreads / kWarp];
+  __shared__ T scratch[2][kThreads / kWarp];  // by turns: a reduction's is free after the next one's barrier
   const ConvCall<T>& c = call.conv;
   const int filters = c.groups * c.rows, k = static_cast<int>(blockIdx.x) % filters, segment = static_cast<int>(blockIdx.x) / filters;
   const int begin = segment * jobs.each, end = min(begin + jobs.each, jobs.all);
@@ -201,7 +201,7 @@ template <class T, int kSize> __global__ __launch_bounds__(kThreads) void weight
       __syncthreads();
     }
     for (int t = 0; t < kTaps; ++t) {
-      const T sum = block_reduce<kThreads>(acc[t], scratch, [](T x, T y) { return x + y; });
+      const T sum = block_reduce<kThreads>(acc[t], scratch[(first_tap + t) % 2], [](T x, T y) { return x + y; });
       if (threadIdx.x == 0 && first_tap + t < call.taps) dw[(std::int64_t{segment} * filters + k) * call.taps + first_tap + t] = sum;
     }
   }

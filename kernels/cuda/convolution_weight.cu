@@ -90,13 +90,13 @@ template <class Tile> class WindowColumns : public Panel<typename Tile::T, Tile:
   /// Fills the table; a barrier has to follow.
   __device__ WindowColumns(const ConvCall<T>& c, WindowColumn* table, int group, int first, const SegmentStart& start)
       : c_(c), table_(table), x_(c.source + start.image * c.source_image + group * c.channels * c.source_plane), pixel_(start.pixel) {
-    for (int i = static_cast<int>(threadIdx.x); i < Tile::kColumns; i += Tile::kThreads) {
+    for_each_of_block<Tile::kColumns, Tile::kThreads>([&](int i) {
       auto channel = static_cast<unsigned>(first + i);
       unsigned a = c.taps.split(channel);
       const unsigned b = c.tap_width.split(a);
       const bool exists = first + i < c.depth;  // a column that does not sees nothing but zeros
       table[i] = {static_cast<int>(channel), exists ? static_cast<int>(a) : -(1 << 30), static_cast<int>(b), 0};
-    }
+    });
   }
   __device__ void copy(T* to, int k0, int depth) const {
     const int k = k0 + P::at();

@@ -83,10 +83,10 @@ constexpr int kRow = kSide + 2;  // a tile that turns is stored 16 rows down, 2 
 
 /// Copies elements (i, p) of a 64 x 16 tile to s[p][i], lanes along the direction in which it is stored.
 template <class T, class F> __device__ inline void copy_turned(T (*s)[kRow], bool along_depth, std::int64_t rows, int depth, F element) {
-  for (int n = static_cast<int>(threadIdx.x); n < kSide * kStep; n += 256) {
+  for_each_of_block<kSide * kStep, 256>([&](int n) {
     const int i = along_depth ? n / kStep : n % kSide, p = along_depth ? n % kStep : n / kSide;
     s[p][i] = i < rows && p < depth ? element(i, p) : T(0);
-  }
+  });
 }
 
 // Grid: tiles of 64 x 64 outputs; block: 16 x 16 threads, 4 x 4 outputs each in registers, 16 apart so that lanes write neighbours. A step

@@ -135,7 +135,7 @@ template <class T> __global__ void __launch_bounds__(kIndexThreads)
     const int turn = here ? __popc(before) : -1;
     for (int t = 0; __any_sync(kAllLanes, turn >= t); ++t) {
       if (turn == t) to[row * inner] += term;
-      __syncwarp();
+      __syncwarp();  // the vote alone orders no memory
     }
   }
 }

@@ -34,6 +34,16 @@ template <class T> struct alignas(16) Pack {
 };
 inline bool aligned16(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % 16 == 0; }
 
+/// f(i) for this thread's i among 0 .. kCount of a block of kThreads. Unrolled by a number of rounds that is known: a loop from threadIdx.x
+/// is compiled for blocks of any size.
+template <int kCount, int kThreads, class F> __device__ inline void for_each_of_block(const F& f) {
+#pragma unroll
+  for (int first = 0; first < kCount; first += kThreads) {
+    const int i = first + static_cast<int>(threadIdx.x);
+    if (first + kThreads <= kCount || i < kCount) f(i);
+  }
+}
+
 /// Combines the values of a warp's 32 lanes by a butterfly: every lane gets the result, the same bits whatever the data's order in time.
 template <class T, class F> __device__ inline T warp_reduce(T value, F combine) {
 #pragma unroll
@@ -42,7 +52,7 @@ template <class T, class F> __device__ inline T warp_reduce(T value, F combine) 
 }
 
 /// The same over a block of `kThreads` (a multiple of 32); `scratch` is shared memory of kThreads / 32 elements. Every thread gets the
-/// result; scratch may be used again at once.
+/// result. Scratch may be used again after the next barrier of the block.
 template <int kThreads, class T, class F> __device__ inline T block_reduce(T value, T* scratch, F combine) {
   static_assert(kThreads % kWarp == 0);
   constexpr int kWarps = kThreads / kWarp;
@@ -53,7 +63,6 @@ template <int kThreads, class T, class F> __device__ inline T block_reduce(T val
   T total = scratch[0];
 #pragma unroll
   for (int w = 1; w < kWarps; ++w) total = combine(total, scratch[w]);
-  __syncthreads();
   return total;
 }
 

@@ -20,11 +20,11 @@ template <bool kShared, class T> __global__ void __launch_bounds__(kPoolThreads)
     scatter_planes(T* dx, const T* dy, const std::int64_t* index, std::int64_t planes, std::int64_t pixels, std::int64_t outputs) {
   const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = static_cast<int>(threadIdx.x) % kWarp;
   const std::int64_t plane = static_cast<std::int64_t>(blockIdx.x) * (blockDim.x / kWarp) + warp;
-  if (plane >= planes) return;  // the whole warp
+  if (kShared && plane >= planes) return;  // the whole warp; without shared memory a block has one
   T* const to = dx + plane * pixels;
   T* const sum = kShared ? reinterpret_cast<T*>(dynamic_shared()) + warp * pixels : to;
   for (std::int64_t i = lane; i < pixels; i += kWarp) sum[i] = 0;
-  __syncwarp();
+  __syncwarp();  // the match alone orders no memory
   for (std::int64_t i = lane; i - lane < outputs; i += kWarp) {
     const bool real = i < outputs;
     std::int64_t place = real ? index[plane * outputs + i] : -1;
@@ -35,7 +35,7 @@ template <bool kShared, class T> __global__ void __launch_bounds__(kPoolThreads)
     const int turn = here ? __popc(before) : -1;
     for (int t = 0; __any_sync(kAllLanes, turn >= t); ++t) {
       if (turn == t) sum[place] += term;
-      __syncwarp();
+      __syncwarp();  // the vote alone orders no memory
     }
   }
   if constexpr (kShared)

@@ -59,10 +59,9 @@ __device__ inline void compare_apart(Pair (&v)[kEach], unsigned k, unsigned j, S
   }
 }
 
-/// Writes a tile in order. kLast: as positions.
+/// Writes a tile in order. kLast: as positions. Nobody may still read `staging`.
 template <bool kLast>
 __device__ inline void write_tile(Pair* y, std::int64_t first, std::int64_t n, const Pair (&v)[kEach], Staging& staging) {
-  __syncthreads();
 #pragma unroll
   for (unsigned r = 0; r < kEach; ++r) staging[r][threadIdx.x] = v[r];
   __syncthreads();
@@ -89,6 +88,7 @@ template <bool kLast> __global__ void __launch_bounds__(kSortThreads) sort_tiles
   for (unsigned k = 2; k <= kTile; k *= 2)
 #pragma unroll 1
     for (unsigned j = k / 2; j > 0; j /= 2) compare_apart(v, k, j, staging);
+  __syncthreads();
   write_tile<kLast>(y, first, n, v, staging);
 }
 

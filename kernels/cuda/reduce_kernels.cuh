@@ -256,7 +256,7 @@ template <class R, int kPack, class I> __global__ void __launch_bounds__(kReduce
 #pragma unroll
   for (int j = 0; j < kPack; ++j)
     if (row == 0) done.put(lane * kPack + j, r[j].partial(s[j], static_cast<double>(end - begin)));
-  __syncthreads();
+  if constexpr (kPack > 1) __syncthreads();
   for (int c = thread; c < tile_columns; c += static_cast<int>(blockDim.x)) {
     const std::int64_t mine = static_cast<std::int64_t>(tile) * tile_columns + c,
                        outputs = gridDim.x / (shape.parts * shape.tiles) * columns;

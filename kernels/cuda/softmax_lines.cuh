@@ -50,7 +50,9 @@ struct Block {
   __device__ int member() const { return static_cast<int>(threadIdx.x); }
   __device__ std::int64_t line() const { return blockIdx.x; }
   template <class T, class F> __device__ T reduce(T v, double* scratch, const F& f) const {
-    return block_reduce<kLineThreads>(v, reinterpret_cast<T*>(scratch), f);
+    v = block_reduce<kLineThreads>(v, reinterpret_cast<T*>(scratch), f);
+    __syncthreads();  // the scratch is free again
+    return v;
   }
 };
 
@@ -72,7 +74,7 @@ struct Columns {
     __syncthreads();
     v = scratch[lane];
     for (int d = 1; d < depth; ++d) v = f(v, scratch[d * width + lane]);
-    __syncthreads();
+    __syncthreads();  // the scratch is free again
     return v;
   }
 };
