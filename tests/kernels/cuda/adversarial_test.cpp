@@ -100,7 +100,8 @@ TEST_CASE("cuda adversarial: bounds, to the bit") {
 
 TEST_CASE("cuda adversarial: distances of samples") {
   for (const DType dtype : kFloating)
-    for (const Shape& shape : {Shape{5, 3, 4, 4}, Shape{3, 1001}, Shape{2, 3072}, Shape{1, 1}, Shape{0, 4}, Shape{4, 0}})
+    for (const Shape& shape : {Shape{5, 3, 4, 4}, Shape{3, 1001}, Shape{2, 3072}, Shape{2, 5003}, Shape{2, 5004}, Shape{24, 1001},
+                               Shape{24, 1024}, Shape{1, 1}, Shape{0, 4}, Shape{4, 0}})
       for (const int offset : {0, 1})
         for (const bool special : {false, true}) {
           INFO(to_string(shape) << " " << text(dtype) << " offset " << offset);
@@ -119,7 +120,7 @@ TEST_CASE("cuda adversarial: distances of samples") {
 
 TEST_CASE("cuda adversarial: the L2 projection, staged and not") {
   for (const DType dtype : kFloating)
-    for (const Shape& shape : {Shape{4, 3, 5, 5}, Shape{2, 784}, Shape{2, 7001}, Shape{1, 1}, Shape{0, 4}, Shape{4, 0}})
+    for (const Shape& shape : {Shape{4, 3, 5, 5}, Shape{2, 784}, Shape{2, 6000}, Shape{2, 7001}, Shape{1, 1}, Shape{0, 4}, Shape{4, 0}})
       for (const double eps : {0.5, 1e9, 0.0}) {
         INFO(to_string(shape) << " " << text(dtype) << " eps " << eps);
         const AnyArray x = random_array(shape, dtype, 8, 0, 1), moved = random_array(shape, dtype, 9, -0.5, 1.5);
@@ -134,6 +135,31 @@ TEST_CASE("cuda adversarial: the L2 projection, staged and not") {
         cpu::l2_distance(distance.array(), got.array(), x.array());
         for (const double d : distance.values<double>()) CHECK(d <= eps * (1 + 1e-12));
       }
+}
+
+TEST_CASE("cuda adversarial: the L2 projection measures the move to the last bit") {
+  const auto check = [](auto zero, std::int64_t n) {
+    using T = decltype(zero);
+    INFO(n << " of " << sizeof(T) << " bytes");
+    std::mt19937 rng(31);
+    std::vector<T> x(static_cast<std::size_t>(n)), moved(x);
+    double squares = 0;  // of integers, so exact in any order
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const int move = static_cast<int>(rng() % 2047) - 1023;
+      x[i] = static_cast<T>(rng() % 64), moved[i] = x[i] + static_cast<T>(move);
+      squares += static_cast<double>(move) * move;
+    }
+    const auto projected = [&](double eps) {
+      auto dx = device_array(x, {1, n}), dm = device_array(moved, {1, n});
+      auto y = device_output<T>({1, n});
+      cuda::l2_project(y.array(), dx.array(), dm.array(), eps, -1e9, 1e9);
+      return y.values();
+    };
+    const double length = std::sqrt(squares);
+    check_same_bits(projected(length), moved);
+    CHECK(projected(std::nextafter(length, 0.0)) != moved);
+  };
+  for (const std::int64_t n : {784, 3000, 6000, 7001}) check(float(), n), check(double(), n);
 }
 
 TEST_CASE("cuda adversarial: numbers that are not finite become 0 and are counted") {

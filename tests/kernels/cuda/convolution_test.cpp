@@ -34,6 +34,7 @@ std::vector<Conv2dShape> geometries() {
           conv(1, 2, {150, 70}, 2, {3, 3}, {1, 1}, {1, 1}, 2),  // depthwise by bands
           conv(70, 2, {7, 7}, 2, {3, 3}, {1, 1}, {1, 1}, 2),    // depthwise, several planes a block
           conv(1, 2, {4, 9000}, 2, {3, 3}, {1, 1}, {1, 1}, 2),  // too wide for a band
+          conv(1, 2, {60, 70}, 2, {5, 5}, {1, 1}, {2, 2}, 2),   // depthwise of many taps, several rounds of pixels
           conv(2, 2, {9, 9}, 2, {2, 2}, {3, 3}, {0, 0}, 2),     // depthwise, phases without taps
           conv(2, 3, {6, 6}, 30, {3, 3}, {1, 1}, {1, 1}, 3),    // one channel to many: a product
           conv(1, 40, {6, 6}, 9, {3, 3}, {1, 1}, {1, 1}),       // several steps of depth
@@ -50,7 +51,7 @@ std::vector<Conv2dShape> geometries() {
 template <class T> struct Problem {
   Conv2dShape v;
   std::vector<T> x, w, bias, dy;
-  int offset = 0;
+  int offset = 0, result_offset = 0;
 
   Problem(const Conv2dShape& sizes, unsigned seed, int offset_elements = 0)
       : v(sizes),
@@ -58,11 +59,12 @@ template <class T> struct Problem {
         w(random_values<T>(weight_shape(v).elements(), seed + 1, -1, 1)),
         bias(random_values<T>(v.k, seed + 2, -1, 1)),
         dy(random_values<T>(output_shape(v).elements(), seed + 3, -1, 1)),
-        offset(offset_elements) {}
+        offset(offset_elements),
+        result_offset(offset_elements) {}
 
   std::vector<T> forward(bool with_bias = true) const {
     auto dx = device_array(x, input_shape(v), offset), dw = device_array(w, weight_shape(v), offset), db = device_array(bias, {v.k}, 1);
-    auto y = device_output<T>(output_shape(v), offset);
+    auto y = device_output<T>(output_shape(v), result_offset);
     const DeviceWorkspace scratch = workspace(cuda::conv2d_workspace_bytes(dtype_of<T>, v));
     const auto& constant_x = dx;
     cuda::conv2d(y.array(), constant_x.array(), dw.array(), with_bias ? ConstArray(db.array()) : ConstArray(), v, scratch.workspace());
@@ -70,14 +72,14 @@ template <class T> struct Problem {
   }
   std::vector<T> input_grad() const {
     auto d = device_array(dy, output_shape(v), offset), dw = device_array(w, weight_shape(v), offset);
-    auto dx = device_output<T>(input_shape(v), offset);
+    auto dx = device_output<T>(input_shape(v), result_offset);
     const DeviceWorkspace scratch = workspace(cuda::conv2d_input_grad_workspace_bytes(dtype_of<T>, v));
     cuda::conv2d_input_grad(dx.array(), d.array(), dw.array(), v, scratch.workspace());
     return dx.values();
   }
   std::vector<T> weight_grad() const {
     auto d = device_array(dy, output_shape(v), offset), dx = device_array(x, input_shape(v), offset);
-    auto dw = device_output<T>(weight_shape(v), offset);
+    auto dw = device_output<T>(weight_shape(v), result_offset);
     const DeviceWorkspace scratch = workspace(cuda::conv2d_weight_grad_workspace_bytes(dtype_of<T>, v));
     cuda::conv2d_weight_grad(dw.array(), dx.array(), d.array(), v, scratch.workspace());
     return dw.values();
@@ -111,10 +113,11 @@ template <class T> void check_sums(const char* what, const std::vector<T>& y, co
   CHECK(true);
 }
 
-template <class T> void check(const Conv2dShape& v, int offset) {
+template <class T> void check(const Conv2dShape& v, int offset, int further_of_result = 0) {
   constexpr unsigned kSeed = 17;
-  INFO(text(v), "f", 8 * sizeof(T), ", offset ", offset);
-  const Problem<T> p(v, kSeed, offset);
+  INFO(text(v), "f", 8 * sizeof(T), ", offset ", offset, ", of results ", offset + further_of_result);
+  Problem<T> p(v, kSeed, offset);
+  p.result_offset += further_of_result;
   Sums y(output_shape(v).elements()), dx(input_shape(v).elements()), dw(weight_shape(v).elements());
   const auto value = [](const std::vector<T>& values, Index at) { return static_cast<double>(values[static_cast<std::size_t>(at)]); };
   for_each_product(v, [&](Index at_x, Index at_w, Index at_y) {
@@ -152,17 +155,22 @@ TEST_CASE("cuda convolution: values and both gradients of every geometry") {
   int offset = 0;
   for (const Conv2dShape& v : geometries()) {
     check<float>(v, 0);
+    check<double>(v, 0);
+    check<double>(v, 0, 1);  // operands by vectors, results by elements
     check<double>(v, 1);
     check<float>(v, ++offset % 3 + 1);
+    check<float>(v, 0, 1);
   }
 }
 
 TEST_CASE("cuda convolution: large tiles") {
   const OwnKernels own;
-  check<float>(conv(1, 4, {130, 128}, 68, {3, 3}, {1, 1}, {1, 1}), 0);  // forward and, by phases of one, the weight gradient
-  check<float>(conv(1, 68, {130, 128}, 4, {3, 3}, {1, 1}, {1, 1}), 0);  // input gradient
-  check<float>(conv(1, 8, {130, 128}, 72, {1, 1}, {1, 1}, {0, 0}), 0);  // plain pixels
-  check<float>(conv(1, 72, {130, 128}, 8, {1, 1}, {1, 1}, {0, 0}), 0);
+  for (const int further : {0, 1}) {                                               // results by vectors, by elements
+    check<float>(conv(1, 4, {130, 128}, 68, {3, 3}, {1, 1}, {1, 1}), 0, further);  // forward and, by phases of one, the weight gradient
+    check<float>(conv(1, 68, {130, 128}, 4, {3, 3}, {1, 1}, {1, 1}), 0, further);  // input gradient
+    check<float>(conv(1, 8, {130, 128}, 76, {1, 1}, {1, 1}, {0, 0}), 0, further);  // plain pixels
+    check<float>(conv(1, 76, {130, 128}, 8, {1, 1}, {1, 1}, {0, 0}), 0, further);
+  }
 }
 
 TEST_CASE("cuda convolution: an image's output and input gradient do not depend on the images beside it") {

@@ -60,10 +60,10 @@ template <class T> struct Problem {
   }
 
   /// By version 1 to 4, or 0: by cuda::gemm. `scratch`: what it asks for, or none.
-  std::vector<T> computed(int version, int offset = 0, bool scratch = true) const {
+  std::vector<T> computed(int version, int offset = 0, bool scratch = true, int offset_of_c = 0) const {
     const auto flat = [](const std::vector<T>& v) { return Shape{static_cast<Index>(v.size())}; };
     auto da = device_array(a, flat(a), offset), db = device_array(b, flat(b), offset), dbias = device_array(bias, flat(bias), 1);
-    auto dc = device_array(c, flat(c), offset);
+    auto dc = device_array(c, flat(c), offset + offset_of_c);
     const std::size_t bytes = version == 0   ? cuda::gemm_workspace_bytes(dtype_of<T>, g)
                               : version == 4 ? cuda::gemm_version_workspace_bytes(dtype_of<T>, g)
                                              : 0;
@@ -81,14 +81,14 @@ struct OwnKernels {
   ~OwnKernels() { cuda::use_vendor_libraries(before); }
 };
 
-template <class T> void check(const Gemm& g, bool biased = false, int offset = 0, int first_version = 0) {
+template <class T> void check(const Gemm& g, bool biased = false, int offset = 0, int first_version = 0, int offset_of_c = 0) {
   constexpr unsigned kSeed = 11;
   const OwnKernels own;
   const Problem<T> problem(g, biased, kSeed);
   const std::vector<T> expected = problem.expected();
   for (int version = first_version; version <= cuda::kGemmVersions; ++version) {
     INFO(text(g), (biased ? " bias" : ""), " f", 8 * sizeof(T), ", version ", version, ", offset ", offset);
-    check_same_bits(problem.computed(version, offset), expected);
+    check_same_bits(problem.computed(version, offset, true, offset_of_c), expected);
   }
 }
 void check_both(const Gemm& g, bool biased = false, int offset = 0) {
@@ -126,6 +126,18 @@ TEST_CASE("cuda gemm: tiles, their edges, vectors and single elements") {
   });
 }
 
+TEST_CASE("cuda gemm: every tile adds to what is there and adds a bias, by vectors and by elements") {
+  for_each_transpose([](bool ta, bool tb) {
+    for (const auto& [m, n] : {std::pair<Index, Index>{132, 136}, {68, 72}, {67, 65}, {8, 140}, {140, 8}, {133, 9}})
+      for (const int offset_of_c : {0, 1}) {  // the operands allow vectors where c does not
+        Gemm g = shape(m, n, 20, ta, tb, 4);
+        g.accumulate = true;
+        check<float>(g, true, 0, n < 100 ? 3 : 4, offset_of_c);
+        check<double>(g, true, 0, n < 100 ? 3 : 4, offset_of_c);
+      }
+  });
+}
+
 TEST_CASE("cuda gemm: chunks of depth, one after another and side by side, with the same bits") {
   for_each_transpose([](bool ta, bool tb) {
     for (const Index k : {1024, 1025, 2060}) {
@@ -135,6 +147,12 @@ TEST_CASE("cuda gemm: chunks of depth, one after another and side by side, with 
       check<float>(g, true, 0, 4);
       check<double>(g, false, 1, 4);
     }
+  });
+  for_each_transpose([](bool ta, bool tb) {
+    Gemm g = shape(5, 18, 6 * 1024 + 3, ta, tb);
+    check_both(g, true);
+    g.accumulate = true;
+    check_both(g, true);
   });
   Gemm g = shape(4, 6, 2 * 1024 + 5, false, true);
   g.batch = 3, g.stride_a = 4 * g.k, g.stride_b = 6 * g.k, g.stride_c = 30;

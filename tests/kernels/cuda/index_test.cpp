@@ -29,9 +29,10 @@ struct Case {
   int axis;
   std::int64_t n;
 };
-const Case kCases[] = {{{7}, 0, 20},         {{10, 64}, 0, 33}, {{10, 3}, 0, 300}, {{300, 5}, 0, 40},     {{3, 9, 7}, 1, 50},
-                       {{2, 40, 16}, 1, 70}, {{5, 600}, 1, 9},  {{6, 11}, 1, 100}, {{1000, 130}, 0, 700}, {{4, 1, 8}, 1, 6},
-                       {{20, 4}, 0, 0},      {{0, 5}, 1, 3},    {{3, 5, 0}, 1, 4}, {{2, 3, 20}, 1, 37},   {{1, 50}, 1, 1000}};
+const Case kCases[] = {{{7}, 0, 20},         {{10, 64}, 0, 33}, {{10, 3}, 0, 300},   {{300, 5}, 0, 40},     {{3, 9, 7}, 1, 50},
+                       {{2, 40, 16}, 1, 70}, {{5, 600}, 1, 9},  {{6, 11}, 1, 100},   {{1000, 130}, 0, 700}, {{4, 1, 8}, 1, 6},
+                       {{20, 4}, 0, 0},      {{40, 8}, 0, 600}, {{40, 7}, 0, 601},   {{5, 8}, 0, 900},      {{5, 7}, 0, 900},
+                       {{0, 5}, 1, 3},       {{3, 5, 0}, 1, 4}, {{2, 3, 20}, 1, 37}, {{1, 50}, 1, 1000}};
 
 template <class T> std::vector<T> values_of(std::int64_t n, std::uint32_t seed) { return random_values<T>(n, seed, 0, 100); }
 
@@ -103,6 +104,22 @@ TEST_CASE("cuda index: index_add and scatter_add add in the order of the index")
       for (const bool all_in_one : {false, true}) check_sums<float>(c, offset, all_in_one), check_sums<double>(c, offset, all_in_one);
 }
 
+TEST_CASE("cuda index: index_add with several rows for a warp, which change from term to term") {
+  const auto check = [](auto zero, std::int64_t inner) {
+    using T = decltype(zero);
+    const Shape sums{520, 20, inner}, terms{520, 24, inner}, positions{24};  // so many planes that 8 warps own the rows of each
+    const std::vector<T> x = values_of<T>(terms.elements(), 11), y = values_of<T>(sums.elements(), 12);
+    const std::vector<std::int64_t> rows = random_index(24, 20, 13);
+    std::vector<T> want(y);
+    cpu::index_add({want.data(), &sums, dtype_of<T>}, {x.data(), &terms, dtype_of<T>}, {rows.data(), &positions, DType::i64}, 1);
+    auto x_ = device_array(x, terms), y_ = device_array(y, sums);
+    auto rows_ = device_array(rows, positions);
+    cuda::index_add(y_.array(), x_.array(), rows_.array(), 1);
+    check_same_bits(y_.values(), want);
+  };
+  for (const std::int64_t inner : {4, 5}) check(float(), inner), check(double(), inner);
+}
+
 TEST_CASE("cuda index: rows of two bytes") {
   const std::vector<std::uint8_t> x = values_of<std::uint8_t>(40, 1);
   const Shape s{20, 2}, positions{30};
@@ -118,7 +135,8 @@ TEST_CASE("cuda index: rows of two bytes") {
 }
 
 TEST_CASE("cuda index: one_hot") {
-  for (const auto& [n, classes] : {std::pair<std::int64_t, std::int64_t>{1, 1}, {5, 1}, {7, 3}, {100, 10}, {33, 16}, {3, 1000}, {0, 4}})
+  for (const auto& [n, classes] :
+       {std::pair<std::int64_t, std::int64_t>{1, 1}, {5, 1}, {7, 3}, {100, 10}, {33, 16}, {3, 1000}, {0, 4}, {301, 5}, {77, 17}})
     for (const int offset : {0, 1}) {
       check_one_hot<float>(n, classes, offset), check_one_hot<double>(n, classes, offset);
       check_one_hot<std::int64_t>(n, classes, offset), check_one_hot<std::uint8_t>(n, classes, offset);
@@ -165,6 +183,11 @@ TEST_CASE("cuda index: what is out of range is read as 0, added nowhere, and fou
   auto fine = device_array(many, {3000});
   CHECK(cuda::first_out_of_range(fine.array(), 5) == -1);
   CHECK(cuda::first_out_of_range(fine.array(), 4) == 0);
+  for (std::int64_t at = 0; at < 3000; at += at < 64 ? 1 : 97) {  // by every lane and warp
+    std::vector<std::int64_t> one = many;
+    one[static_cast<std::size_t>(at)] = 5;
+    CHECK(cuda::first_out_of_range(device_array(one, {3000}).array(), 5) == at);
+  }
   many[2900] = 5, many[1700] = -2;
   auto wrong = device_array(many, {3000});
   CHECK(cuda::first_out_of_range(wrong.array(), 5) == 1700);
@@ -173,7 +196,7 @@ TEST_CASE("cuda index: what is out of range is read as 0, added nowhere, and fou
 
 TEST_CASE("cuda index: a noted index is thrown by the next call that waits, once") {
   auto fine = device_array(std::vector<std::int64_t>(600, 4), {600});
-  cuda::note_out_of_range(fine.array(), 5, "test_op");
+  cuda::note_out_of_range(fine.array(), 5, "another_op");
   cuda::synchronize("test");
   std::vector<std::int64_t> bad(600, 4);
   bad[599] = 77;

@@ -12,9 +12,9 @@ namespace {
 
 /// Long runs, in one part and several, whole and broken packs; short runs as columns, few and many, in one part and several; one channel,
 /// one row, one number.
-const Shape kShapes[] = {{4, 3, 10, 10}, {3, 2, 9, 9}, {2, 5, 70, 80}, {1, 4, 100}, {6, 7, 7, 7}, {5, 8, 4},
-                         {40, 10},       {33, 130},    {7, 1, 5},      {9, 1},      {1, 1},       {1, 6, 3},
-                         {600, 3, 6},    {3, 300},     {2, 1, 129},    {1000, 16},  {2, 133000},  {20, 5, 8, 8}};
+const Shape kShapes[] = {{4, 3, 10, 10}, {3, 2, 9, 9},  {2, 5, 70, 80}, {1, 4, 100}, {6, 7, 7, 7}, {5, 8, 4}, {40, 10},    {33, 130},
+                         {7, 1, 5},      {9, 1},        {1, 1},         {1, 6, 3},   {600, 3, 6},  {3, 300},  {2, 1, 129}, {1000, 16},
+                         {2, 133000},    {20, 5, 8, 8}, {2, 3, 61, 67}, {1200, 12},  {500, 34},    {70, 36},  {3000, 5}};
 
 template <class T> struct Data {
   Shape shape, channels;

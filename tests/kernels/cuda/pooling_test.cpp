@@ -1,4 +1,5 @@
 // Pooling on the device against the CPU: maxima, their places, gathers and scatters bit for bit.
+#include <algorithm>
 #include <string>
 
 #include <gradus/tests/kernels/cuda/support.h>
@@ -11,14 +12,18 @@ using namespace gradus::testing;
 namespace {
 
 /// Every path: 2x2 in packs and not; many small planes a block and one; whole planes; bands of a large plane; rows too long to be staged;
-/// windows that overlap, leave gaps, hang over the border; nothing.
+/// windows that overlap, leave gaps, hang over the border, are wide; whole planes of many sizes; nothing.
 std::vector<Pool2d> geometries() {
-  return {pool(2, 3, 8, 16, 2, 2, 2, 2, 0, 0),   pool(1, 2, 7, 12, 2, 2, 2, 2, 0, 0),    pool(1, 2, 7, 15, 2, 2, 2, 2, 0, 0),
-          pool(2, 2, 2, 2, 2, 2, 2, 2, 0, 0),    pool(5, 40, 6, 9, 3, 3, 2, 2, 1, 1),    pool(1, 2, 6, 13, 3, 3, 1, 1, 1, 1),
-          pool(1, 2, 10, 23, 4, 2, 3, 3, 2, 1),  pool(2, 30, 7, 7, 7, 7, 7, 7, 0, 0),    pool(1, 2, 40, 40, 40, 40, 1, 1, 0, 0),
-          pool(1, 1, 5, 6, 4, 5, 1, 2, 2, 2),    pool(1, 1, 1, 1, 1, 1, 1, 1, 0, 0),     pool(2, 1, 4, 6, 2, 2, 1, 1, 1, 1),
-          pool(1, 3, 9, 9, 2, 2, 3, 4, 0, 0),    pool(1, 2, 130, 120, 3, 3, 2, 2, 1, 1), pool(1, 1, 5, 6000, 3, 2, 2, 2, 1, 1),
-          pool(1, 1, 300, 90, 5, 5, 3, 1, 2, 2), pool(0, 3, 4, 4, 2, 2, 2, 2, 0, 0),     pool(3, 0, 4, 4, 3, 3, 1, 1, 1, 1)};
+  return {pool(2, 3, 8, 16, 2, 2, 2, 2, 0, 0),    pool(1, 2, 7, 12, 2, 2, 2, 2, 0, 0),    pool(1, 2, 7, 15, 2, 2, 2, 2, 0, 0),
+          pool(2, 2, 2, 2, 2, 2, 2, 2, 0, 0),     pool(5, 40, 6, 9, 3, 3, 2, 2, 1, 1),    pool(1, 2, 6, 13, 3, 3, 1, 1, 1, 1),
+          pool(1, 2, 10, 23, 4, 2, 3, 3, 2, 1),   pool(2, 30, 7, 7, 7, 7, 7, 7, 0, 0),    pool(1, 2, 40, 40, 40, 40, 1, 1, 0, 0),
+          pool(1, 1, 5, 6, 4, 5, 1, 2, 2, 2),     pool(1, 1, 1, 1, 1, 1, 1, 1, 0, 0),     pool(2, 1, 4, 6, 2, 2, 1, 1, 1, 1),
+          pool(1, 3, 9, 9, 2, 2, 3, 4, 0, 0),     pool(1, 2, 130, 120, 3, 3, 2, 2, 1, 1), pool(1, 1, 5, 6000, 3, 2, 2, 2, 1, 1),
+          pool(1, 1, 5, 6000, 3, 9, 1, 1, 1, 4),  pool(1, 2, 13, 31, 3, 9, 1, 1, 1, 4),   pool(2, 2, 12, 40, 5, 11, 2, 3, 2, 5),
+          pool(3, 2, 8, 8, 8, 8, 1, 1, 0, 0),     pool(1, 2, 41, 41, 41, 41, 1, 1, 0, 0), pool(1, 1, 210, 190, 210, 190, 1, 1, 0, 0),
+          pool(1, 1, 9, 6000, 2, 9, 4, 12, 0, 0), pool(1, 2, 14, 48, 2, 9, 4, 12, 0, 0),  pool(2, 3, 15, 15, 15, 15, 1, 1, 0, 0),
+          pool(1, 2, 31, 31, 31, 31, 1, 1, 0, 0), pool(1, 1, 300, 90, 5, 5, 3, 1, 2, 2),  pool(0, 3, 4, 4, 2, 2, 2, 2, 0, 0),
+          pool(3, 0, 4, 4, 3, 3, 1, 1, 1, 1)};
 }
 
 template <class T> void check(const Pool2d& p, std::vector<T> x, int offset) {
@@ -93,15 +98,34 @@ TEST_CASE("cuda pooling: the first of equals, -inf and NaN") {
 }
 
 TEST_CASE("cuda pooling: a place out of range is skipped") {
-  const Shape in{1, 2, 2, 2}, out{1, 2, 1, 3};
-  auto index = device_array(std::vector<Index>{0, 4, -1, 3, 3, 3}, out);
-  auto dy = device_array(std::vector<float>{1, 2, 3, 4, 5, 6}, out);
-  auto dx = device_output<float>(in);
-  cuda::max_pool2d_scatter(dx.array(), dy.array(), index.array());
-  check_same_bits(dx.values(), {1, 0, 0, 0, 0, 0, 0, 15});
-  auto back = device_output<float>(out);
-  cuda::max_pool2d_gather(back.array(), dx.array(), index.array());
-  check_same_bits(back.values(), {1, 0, 0, 15, 15, 15});
+  const auto check = [](auto zero) {
+    using T = decltype(zero);
+    const Shape in{1, 2, 2, 2}, out{1, 2, 1, 3};
+    auto index = device_array(std::vector<Index>{0, 4, -1, 3, 3, 3}, out);
+    auto dy = device_array(std::vector<T>{1, 2, 3, 4, 5, 6}, out);
+    auto dx = device_output<T>(in);
+    cuda::max_pool2d_scatter(dx.array(), dy.array(), index.array());
+    check_same_bits(dx.values(), {1, 0, 0, 0, 0, 0, 0, 15});
+    auto back = device_output<T>(out);
+    cuda::max_pool2d_gather(back.array(), dx.array(), index.array());
+    check_same_bits(back.values(), {1, 0, 0, 15, 15, 15});
+  };
+  check(float()), check(double());
+}
+
+TEST_CASE("cuda pooling: integers whose parts need more than the upper half of a double have an exact mean") {
+  for (const Index side : {41, 40}) {
+    std::mt19937 rng(29);
+    std::vector<float> x(static_cast<std::size_t>(side * side));
+    for (std::size_t i = 0; i + 1 < x.size(); i += 2) x[i] = static_cast<float>(rng() % (1u << 20)), x[i + 1] = -x[i];
+    std::shuffle(x.begin(), x.end(), rng);
+    x[0] += 1;
+    const Pool2d p = pool(1, 1, side, side, side, side, 1, 1, 0, 0);
+    auto from = device_array(x, input_shape(p));
+    auto y = device_output<float>(output_shape(p));
+    cuda::avg_pool2d(y.array(), from.array(), p);
+    check_same_bits(y.values(), {1 / static_cast<float>(side * side)});
+  }
 }
 
 TEST_CASE("cuda pooling: many terms in one place of a plane that shared memory does not hold") {

@@ -1,4 +1,5 @@
 // Reductions on the device against those on the CPU.
+#include <algorithm>
 #include <string>
 
 #include <gradus/kernels/reduce.h>
@@ -49,6 +50,13 @@ std::vector<Case> cases() {
           {{4000, 3}, 1},
           {{6000, 4}, 1},
           {{700, 260}, 1},
+          {{1200, 12}, 1},
+          {{500, 34}, 1},
+          {{3000, 5}, 1},
+          {{3, 16411}, 2},
+          {{24, 2051}, 2},  // enough lines for an extremum in every place of a load
+          {{24, 2052}, 2},
+          {{300, 66}, 1},
           {{129, 130}, 1},
           {{70, 8, 30}, 2},
           {{8, 5, 7, 7}, 13},
@@ -118,6 +126,28 @@ TEST_CASE("cuda reduce: the error of a long sum does not grow with its length") 
   CHECK(total == doctest::Approx(exact).epsilon(1.2e-7));
 }
 
+TEST_CASE("cuda reduce: integers whose parts need more than the upper half of a double add up exactly") {
+  for (const auto& [shape, axes] : {Case{{2, 12288}, 2}, Case{{6000, 4}, 1}, Case{{900, 34}, 1}, Case{{4, 1026}, 2}}) {
+    const std::int64_t outputs = kept_shape(shape, axes).elements(), terms = shape.elements() / outputs;
+    std::vector<double> x(static_cast<std::size_t>(shape.elements()));
+    std::mt19937 rng(29);
+    for (std::int64_t o = 0; o < outputs; ++o) {
+      std::vector<double> line(static_cast<std::size_t>(terms));  // pairs that cancel, in any order, and 1 + o beside them
+      for (std::size_t i = 0; i + 1 < line.size(); i += 2) line[i] = static_cast<double>(rng() % (1u << 20)), line[i + 1] = -line[i];
+      std::shuffle(line.begin(), line.end(), rng);
+      line[0] += static_cast<double>(1 + o);
+      for (std::int64_t i = 0; i < terms; ++i)
+        x[static_cast<std::size_t>(axes == 2 ? o * terms + i : i * outputs + o)] = line[static_cast<std::size_t>(i)];
+    }
+    std::vector<double> want;
+    for (std::int64_t o = 0; o < outputs; ++o) want.push_back(static_cast<double>(1 + o));
+    INFO(to_string(shape));
+    check_same_bits(on_device(cuda::sum, x, shape, axes), want);
+    check_same_bits(on_device(cuda::sum, std::vector<float>(x.begin(), x.end()), shape, axes),
+                    std::vector<float>(want.begin(), want.end()));
+  }
+}
+
 TEST_CASE("cuda reduce: a row's result does not depend on the rows beside it") {
   const Case batches[] = {{{1, 3}, 2},       {{1, 33}, 2},         {{1, 1200}, 2},     {{1, 20000}, 2},
                           {{1, 900, 12}, 2}, {{1, 30, 3, 70}, 10}, {{1, 50, 30, 4}, 6}};
@@ -162,8 +192,9 @@ TEST_CASE("cuda reduce: NaN and infinities") {
 
 TEST_CASE("cuda reduce: argmax takes the first maximum, or the first NaN") {
   std::mt19937 rng(5);
-  for (Shape s : {Shape{1}, Shape{7}, Shape{5, 100}, Shape{100, 5}, Shape{4, 9, 70}, Shape{3, 1, 2}, Shape{20000}, Shape{0, 3},
-                  Shape{9000, 2}, Shape{600, 40}, Shape{2, 1300}})
+  for (Shape s :
+       {Shape{1}, Shape{7}, Shape{5, 100}, Shape{100, 5}, Shape{4, 9, 70}, Shape{3, 1, 2}, Shape{20000}, Shape{0, 3}, Shape{9000, 2},
+        Shape{600, 40}, Shape{2, 1300}, Shape{24, 1031}, Shape{1031, 24}, Shape{700, 33}, Shape{3, 20001}, Shape{3, 9000}})
     for (int axis = 0; axis < s.rank(); ++axis) {
       if (s[axis] == 0) continue;
       std::vector<float> x(static_cast<std::size_t>(s.elements()));
@@ -179,9 +210,14 @@ TEST_CASE("cuda reduce: argmax takes the first maximum, or the first NaN") {
       cuda::argmax(y.array(), from.array(), axis);
       INFO(to_string(s), ", axis ", axis);
       check_same_bits(y.values(), want);
-      std::vector<double> wide(x.begin(), x.end());
-      auto from_wide = device_array(wide, s);
-      cuda::argmax(y.array(), from_wide.array(), axis);
+      auto aligned = device_array(x, s);
+      cuda::argmax(y.array(), aligned.array(), axis);
       check_same_bits(y.values(), want);
+      std::vector<double> wide(x.begin(), x.end());
+      for (const int offset : {0, 1}) {
+        auto from_wide = device_array(wide, s, offset);
+        cuda::argmax(y.array(), from_wide.array(), axis);
+        check_same_bits(y.values(), want);
+      }
     }
 }

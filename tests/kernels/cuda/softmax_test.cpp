@@ -16,11 +16,12 @@ struct Case {
 };
 /// Every path: rows of few lanes, of a warp with few and many numbers a lane, of a block on the chip and beyond it, in packs and not;
 /// columns alone, by eights, with wide and narrow insides, on the chip and beyond it; nothing.
-const Case kCases[] = {{{5, 1}, 1},       {{7, 2}, 1},     {{33, 10}, 1},     {{9, 64}, 1},   {{3, 129}, 1},   {{5, 500}, 1},
-                       {{2, 700}, 1},     {{3, 1000}, 1},  {{2, 1024}, 1},    {{2, 1025}, 1}, {{2, 5000}, 1},  {{2, 6100}, 1},
-                       {{1, 12000}, 1},   {{1, 13001}, 1}, {{4, 6, 5}, 1},    {{3, 5, 7}, 0}, {{2, 40, 9}, 1}, {{2, 33, 70}, 1},
-                       {{1, 400, 40}, 1}, {{700, 3}, 0},   {{2, 6000, 2}, 1}, {{300, 4}, 1},  {{3, 0}, 1},     {{0, 3}, 1},
-                       {{2, 3, 0}, 1},    {{6}, 0},        {{2, 1000, 13}, 1}};
+const Case kCases[] = {{{5, 1}, 1},       {{7, 2}, 1},     {{33, 10}, 1},     {{9, 64}, 1},    {{3, 129}, 1},     {{5, 500}, 1},
+                       {{2, 700}, 1},     {{3, 1000}, 1},  {{2, 1024}, 1},    {{2, 1025}, 1},  {{2, 5000}, 1},    {{2, 6100}, 1},
+                       {{1, 12000}, 1},   {{1, 13001}, 1}, {{4, 6, 5}, 1},    {{3, 5, 7}, 0},  {{2, 40, 9}, 1},   {{2, 33, 70}, 1},
+                       {{1, 400, 40}, 1}, {{700, 3}, 0},   {{2, 6000, 2}, 1}, {{300, 4}, 1},   {{3, 0}, 1},       {{0, 3}, 1},
+                       {{2, 3, 0}, 1},    {{6}, 0},        {{2, 6500}, 1},    {{2, 1701}, 1},  {{2, 3502}, 1},    {{1, 12004}, 1},
+                       {{1, 55, 33}, 1},  {{3, 1024}, 0},  {{4, 252}, 1},     {{1, 12006}, 1}, {{2, 1000, 13}, 1}};
 
 template <class T> constexpr double kTolerance = sizeof(T) == 4 ? 2e-6 : 1e-13;
 
@@ -159,6 +160,39 @@ TEST_CASE("cuda softmax: large logits, -inf, and rows that have no softmax") {
     }
 }
 
+namespace {
+
+/// Lines of n numbers around 1000, each with one of 3000 at a place of its own: whoever misses it overflows.
+template <class T> void check_peaks(std::int64_t n, bool along_rows) {
+  constexpr std::int64_t kLines = 24;
+  const Shape s = along_rows ? Shape{kLines, n} : Shape{n, kLines};
+  INFO(to_string(s), ", ", sizeof(T), " bytes");
+  std::vector<T> x = random_values<T>(s.elements(), 40, 990, 1010);
+  std::mt19937 rng(41);
+  for (std::int64_t line = 0; line < kLines; ++line) {
+    const auto i = static_cast<std::int64_t>(rng() % static_cast<std::uint32_t>(n));
+    x[static_cast<std::size_t>(along_rows ? line * n + i : i * kLines + line)] = 3000;
+  }
+  constexpr double e = 100 * kTolerance<T>;  // of 3000, whose rounding the exponentials enlarge
+  check_close(on_device(cuda::softmax, x, s, along_rows), on_cpu(cpu::softmax, x, s, along_rows), e, e * 1e-3);
+  check_close(on_device(cuda::log_softmax, x, s, along_rows), on_cpu(cpu::log_softmax, x, s, along_rows), e, e);
+  if (!along_rows) return;
+  CrossEntropy<T> p(kLines, n, 42);
+  p.x = x;
+  for (const bool by_class : {true, false}) {
+    const auto want = p.on_cpu(by_class, false), got = p.on_device(by_class, false);
+    check_close(got.loss, want.loss, e, e);
+    check_close(got.lse, want.lse, e, e);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("cuda softmax: one number far above the rest, wherever it stands") {
+  for (const std::int64_t n : {7, 40, 130, 700, 1100, 3001, 6500, 13001})
+    for (const bool along_rows : {true, false}) check_peaks<float>(n, along_rows), check_peaks<double>(n, along_rows);
+}
+
 TEST_CASE("cuda cross entropy: loss, log-sum-exp and gradient; in place; wherever it lies") {
   std::uint32_t seed = 50;
   for (const auto& [n, k] : {std::pair<std::int64_t, std::int64_t>{4, 1},
@@ -170,6 +204,11 @@ TEST_CASE("cuda cross entropy: loss, log-sum-exp and gradient; in place; whereve
                              {2, 1025},
                              {2, 4096},
                              {1, 13000},
+                             {2, 508},
+                             {2, 1701},
+                             {2, 3502},
+                             {2, 6500},
+                             {1, 13001},
                              {0, 5}})
     check_cross_entropy<float>(n, k, seed += 4), check_cross_entropy<double>(n, k, seed += 4);
 }

@@ -16,17 +16,22 @@
 
 namespace gradus::testing {
 
-/// Bytes on the device between guards, which the destructor checks: writes inside an allocation but outside an array are found too.
+/// Bytes on the device between guards, which the destructor checks: writes inside an allocation but outside an array are found too. Numbers
+/// read from a guard are NaN, or large: such reads show in what is computed from them. A signalling NaN where it can be, which no
+/// arithmetic writes back as it was.
 class OnDevice {
  public:
   static constexpr std::size_t kGuard = 256;
+  static unsigned char guard_byte(std::size_t i) { return static_cast<unsigned char>(0x7FF4A5A57FA4A5A5u >> (i % 8 * 8)); }
 
   /// `offset_bytes` moves the array off the 256-byte alignment that allocations have. A null `host` leaves it undefined.
   OnDevice(const void* host, std::size_t bytes, std::size_t offset_bytes = 0)
       : bytes_(bytes), front_(kGuard + offset_bytes), block_(static_cast<char*>(cuda::system_allocate(front_ + bytes + kGuard))) {
     REQUIRE(block_ != nullptr);
-    cuda::fill_bytes(block_, 0xA5, front_);
-    cuda::fill_bytes(block_ + front_ + bytes, 0xA5, kGuard);
+    std::vector<unsigned char> guard(front_);
+    for (std::size_t i = 0; i < front_; ++i) guard[i] = guard_byte(i);
+    cuda::copy_from_host(block_, guard.data(), front_);
+    cuda::copy_from_host(block_ + front_ + bytes, guard.data(), kGuard);
     if (host && bytes > 0) cuda::copy_from_host(data(), host, bytes);
   }
   OnDevice(const OnDevice&) = delete;
@@ -40,7 +45,7 @@ class OnDevice {
       cuda::copy_to_host(guards.data(), block_, front_);
       cuda::copy_to_host(guards.data() + front_, block_ + front_ + bytes_, kGuard);
       std::size_t broken = 0;
-      for (const unsigned char g : guards) broken += g != 0xA5;
+      for (std::size_t i = 0; i < guards.size(); ++i) broken += guards[i] != guard_byte(i < front_ ? i : i - front_);
       CHECK_MESSAGE(broken == 0, "a kernel wrote outside its array");
     } catch (const Error& error) { CHECK_MESSAGE(false, error.what()); }
     cuda::system_free(block_);
