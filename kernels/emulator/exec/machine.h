@@ -25,7 +25,7 @@ struct Options {
   int architecture = 0;   // 0: the newest PTX that is not above kNewestArchitecture
   // Warp instructions of a launch without any progress. A state that comes back is recognised at once; this is for loops that count, and
   // has to be more than what a block may compute before it stores anything.
-  std::uint64_t livelock_steps = 1'000'000'000;
+  std::uint64_t livelock_steps = 250'000'000;
 };
 Options& options();
 inline constexpr int kNewestArchitecture = 90;

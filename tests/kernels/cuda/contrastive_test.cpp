@@ -91,7 +91,7 @@ TEST_CASE("cuda contrastive: aligned pairs keep their gradient's relative accura
     }
 }
 
-TEST_CASE("cuda contrastive: unaligned pairs at a temperature of 0.01") {  // specs/kernels.md: gradient error 1e-6 in fp32
+TEST_CASE("cuda contrastive: unaligned pairs at a temperature of 0.01") {
   for (const Form form : {Form::key_set, Form::symmetric, Form::nt_xent, Form::supervised}) {
     const Sample s = rounded<float>(random_sample(form, 256, 256, 128, 0.01, 75));
     const Outcome<float> got = run<float>(s);
