@@ -10,9 +10,6 @@ namespace {
 using ptx::Instruction;
 using ptx::Type;
 
-bool is_signed(Type t) { return t == Type::s8 || t == Type::s16 || t == Type::s32 || t == Type::s64; }
-bool is_integer(Type t) { return is_signed(t) || t == Type::u8 || t == Type::u16 || t == Type::u32 || t == Type::u64; }
-
 // Direct handlers.
 
 template <class D, class S> struct Cast {

@@ -215,14 +215,14 @@ template <Carrying kind> Handler carrying(Type t) {
   }
 }
 
-bool is_integer(Type t) {
+bool is_handled_here(Type t) {
   return t == Type::u16 || t == Type::s16 || t == Type::u32 || t == Type::s32 || t == Type::u64 || t == Type::s64 || t == Type::b32 ||
          t == Type::b64 || t == Type::b16;
 }
 
 /// Of any integer instruction of this file: false if it is not ours.
 bool begin(Decoder& decoder, const Instruction& i, Decoded& out, std::initializer_list<const char*> allowed) {
-  if (!is_integer(i.type())) return false;
+  if (!is_handled_here(i.type())) return false;
   allow_modifiers(decoder, i, allowed);
   out.instruction_class = kInteger;
   return true;

@@ -125,12 +125,6 @@ Handler storer(int memory, int width) {
   }
 }
 
-bool is_signed(ptx::Type type) {
-  return type == ptx::Type::s8 || type == ptx::Type::s16 || type == ptx::Type::s32 || type == ptx::Type::s64;
-}
-bool is_floating(ptx::Type type) {
-  return type == ptx::Type::f16 || type == ptx::Type::bf16 || type == ptx::Type::f32 || type == ptx::Type::f64;
-}
 /// A type by which to ask for a register of that width.
 ptx::Type untyped(int bytes) {
   switch (bytes) {

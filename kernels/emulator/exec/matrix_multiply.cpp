@@ -187,13 +187,13 @@ Flow run_integer(Warp& warp, const Decoded& d, Mask active) {
 bool is_bits_or_integer(ptx::Type t) {
   return t == ptx::Type::s8 || t == ptx::Type::u8 || t == ptx::Type::s4 || t == ptx::Type::u4 || t == ptx::Type::b1;
 }
-bool is_floating(ptx::Type t) {
+bool is_floating_factor(ptx::Type t) {
   return t == ptx::Type::f16 || t == ptx::Type::bf16 || t == ptx::Type::tf32 || t == ptx::Type::e4m3 || t == ptx::Type::e5m2;
 }
 
 Handler handler_of(const Multiply& x) {
   const auto is_sum = [](ptx::Type t) { return t == ptx::Type::f32 || t == ptx::Type::f16; };
-  if (is_floating(x.a_type) && is_floating(x.b_type) && is_sum(x.c_type) && is_sum(x.d_type)) return run_float;
+  if (is_floating_factor(x.a_type) && is_floating_factor(x.b_type) && is_sum(x.c_type) && is_sum(x.d_type)) return run_float;
   if (x.a_type == ptx::Type::f64 && x.b_type == x.a_type && x.c_type == x.a_type && x.d_type == x.a_type) return run_double;
   const bool integers =
       is_bits_or_integer(x.a_type) && is_bits_or_integer(x.b_type) && (x.a_type == ptx::Type::b1) == (x.b_type == ptx::Type::b1);

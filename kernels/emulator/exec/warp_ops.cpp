@@ -1,105 +1,15 @@
-// Lanes that meet: shfl, vote, match, redux, elect, activemask, bar.warp.sync.
+// Lanes that exchange values: shfl, vote, match, redux, elect, activemask.
 #include <algorithm>
 #include <string>
 
 #include <gradus/kernels/emulator/exec/handler.h>
 #include <gradus/kernels/emulator/exec/launch.h>
+#include <gradus/kernels/emulator/exec/meeting.h>
 #include <gradus/kernels/emulator/exec/memory.h>
 
 namespace gradus::emulator {
 
-/// The lanes of the running fragment that can do a .sync instruction now.
-struct Meeting {
-  Mask lanes = 0;      // 0: wait (Flow::retry)
-  bool split = false;  // others stayed behind at this instruction
-};
-
 namespace {
-
-std::string hex(Mask lanes) {
-  char text[16];
-  std::snprintf(text, sizeof text, "0x%08x", lanes);
-  return text;
-}
-
-Mask lanes_with(const Mask* masks, Mask active, Mask value) {
-  return active & mask_of([=](int l) { return masks[l] == value; });
-}
-
-/// body(group, member mask) for each set of lanes that name the same mask.
-template <class F> void for_groups(const Mask* masks, Mask active, F body) {
-  while (active) {
-    const Mask member = masks[first_lane(active)];
-    const Mask group = lanes_with(masks, active, member);
-    body(group, member);
-    active &= ~group;
-  }
-}
-
-/// Lanes that stand before the kernel's end: as good as exited.
-Mask ending_lanes(const Warp& warp) {
-  Mask lanes = 0;
-  for (const Fragment& f : warp.fragments) {
-    const auto& code = f.frame->code->instructions;
-    if (f.frame->depth != 0 || !f.lanes) continue;
-    const bool ends = f.pc >= code.size() || code[f.pc].source->mnemonic == "ret" || code[f.pc].source->mnemonic == "exit";
-    lanes |= ends ? f.lanes : 0;
-  }
-  return lanes;
-}
-
-/// What is wrong with the masks of lanes that go ahead. A lane that had exited before the others came is no error (the PTX manual waits for
-/// the non-exited lanes only); one that passed the instruction by, did something else and then exited (`passed_by`) is.
-void check_masks(Warp& warp, const Decoded& d, Mask active, const Mask* masks, Mask passed_by) {
-  for_groups(masks, active, [&](Mask group, Mask member) {
-    if (const Mask outside = group & ~member)
-      report(Kind::shuffle_mask, warp, d, first_lane(outside),
-             "lanes " + hex(outside) + " take part but are not in their mask " + hex(member));
-    if (const Mask other = member & active & ~group)
-      report(Kind::shuffle_mask, warp, d, first_lane(other),
-             "lanes " + hex(group) + " name the mask " + hex(member) + ", but lanes " + hex(other) + " of it name " +
-                 hex(masks[first_lane(other)]));
-    if (const Mask missing = member & (live_lanes(warp) | passed_by) & ~active)
-      report(Kind::shuffle_mask, warp, d, first_lane(group),
-             "named in the mask " + hex(member) + ", but never arriving: " + whereabouts(warp, missing));
-  });
-}
-
-/// Which lanes have all their partners here; the others wait.
-Meeting meet(Warp& warp, const Decoded& d, Mask active, const Mask* masks) {
-  const Mask live = live_lanes(warp);
-  const Mask member = masks[first_lane(active)];
-  if (active == live && !warp.current->missed && (member & live) == live && lanes_with(masks, active, member) == active)
-    return {active, false};
-  Mask ready = 0;
-  for_groups(masks, active, [&](Mask group, Mask named) {
-    if ((named & live & ~active) == 0) ready |= group;
-  });
-  WarpRun& run = run_of(warp);
-  if (run.forced) ready = active;
-  run.forced = false;
-  if (ready == 0) {
-    leave_inactive_behind(warp, active);
-    warp.current->wait = Fragment::Wait::warp_sync;
-    warp.current->missed = live & ~active & ~ending_lanes(warp);  // whom to ask for, should they exit elsewhere
-    return {};
-  }
-  check_masks(warp, d, ready, masks, warp.current->missed & warp.exited);
-  warp.current->missed = 0;
-  if (ready == active) return {ready, false};
-  leave_inactive_behind(warp, active);
-  divert(warp, active & ~ready, warp.current->frame, warp.current->pc);
-  warp.fragments.back().wait = Fragment::Wait::warp_sync;
-  return {ready, true};
-}
-
-Flow finish(Warp& warp, const Meeting& meeting) {
-  on_warp_sync(warp, meeting.lanes);
-  ++launch_of(warp).shuffles;
-  if (!meeting.split) return Flow::next;
-  ++warp.current->pc;
-  return Flow::left;
-}
 
 // shfl: d.a value, d.b lane or distance, d.c clamp and segment; extra: mask and the predicate.
 
@@ -154,7 +64,7 @@ template <Shuffle mode> Flow run_shfl(Warp& warp, const Decoded& d, Mask active)
   if (const Mask undefined = unread & meeting.lanes & inside) report_unread(warp, d, undefined, from, meeting.lanes);
   map_lanes(warp.lanes_of<std::uint32_t>(d.d), meeting.lanes, [&](int l) { return value[l]; });
   if (extra.has_predicate) set_predicate(warp, extra.predicate, meeting.lanes, inside);
-  return finish(warp, meeting);
+  return finish_meeting(warp, meeting);
 }
 
 // vote: d.a the predicate, d.b the mask.
@@ -176,7 +86,7 @@ template <Vote mode> Flow run_vote(Warp& warp, const Decoded& d, Mask active) {
       set_predicate(warp, d.d, group, result ? kAll : 0);
     }
   });
-  return finish(warp, meeting);
+  return finish_meeting(warp, meeting);
 }
 
 // match: d.a the value, d.b the mask, d.c the predicate of match.all (options 1).
@@ -200,7 +110,7 @@ template <class T, bool all> Flow run_match(Warp& warp, const Decoded& d, Mask a
   });
   map_lanes(warp.lanes_of<std::uint32_t>(d.d), meeting.lanes, [&](int l) { return result[l]; });
   if (all && (d.options & 1)) set_predicate(warp, d.c, meeting.lanes, equal);
-  return finish(warp, meeting);
+  return finish_meeting(warp, meeting);
 }
 
 // redux: d.a the value, d.b the mask.
@@ -236,7 +146,7 @@ template <class Op, class T> Flow run_redux(Warp& warp, const Decoded& d, Mask a
     for_lanes(group & (group - 1), [&](int l) { sum = Op::apply(sum, a[l]); });
     map_lanes(r, group, [=](int) { return sum; });
   });
-  return finish(warp, meeting);
+  return finish_meeting(warp, meeting);
 }
 
 Flow run_elect(Warp& warp, const Decoded& d, Mask active) {
@@ -248,54 +158,12 @@ Flow run_elect(Warp& warp, const Decoded& d, Mask active) {
     map_lanes(warp.lanes_of<std::uint32_t>(d.d), group, [=](int) { return static_cast<std::uint32_t>(leader); });
     set_predicate(warp, d.c, group, Mask{1} << leader);
   });
-  return finish(warp, meeting);
+  return finish_meeting(warp, meeting);
 }
 
 Flow run_activemask(Warp& warp, const Decoded& d, Mask active) {
   map_lanes(warp.lanes_of<std::uint32_t>(d.d), active, [=](int) { return active; });
   return Flow::next;
-}
-
-/// bar.warp.sync: lanes may wait for each other at different instructions, as long as they name the same mask.
-Flow run_syncwarp(Warp& warp, const Decoded& d, Mask active) {
-  const Mask* masks = warp.lanes_of<Mask>(d.a);
-  const Mask member = masks[first_lane(active)], group = lanes_with(masks, active, member);
-  if (group != active) {  // several masks: one after another
-    leave_inactive_behind(warp, active);
-    divert(warp, active & ~group, warp.current->frame, warp.current->pc);
-    active = group;
-  }
-  Mask here = active;
-  for (const Fragment& f : warp.fragments)
-    if (f.wait == Fragment::Wait::other && f.wait_id == member) here |= f.lanes;
-  const Mask missing = member & live_lanes(warp) & ~here;
-  const bool forced = run_of(warp).forced;
-  run_of(warp).forced = false;
-  if (missing && !forced) {
-    leave_inactive_behind(warp, active);
-    warp.current->missed = missing & ~ending_lanes(warp);
-    warp.current->wait = Fragment::Wait::other;
-    warp.current->wait_id = member;
-    return Flow::retry;
-  }
-  const Mask absent = missing | (member & warp.current->missed & warp.exited);
-  warp.current->missed = 0;
-  if (absent)
-    report(Kind::shuffle_mask, warp, d, first_lane(active),
-           "__syncwarp names the mask " + hex(member) + ", but never arriving: " + whereabouts(warp, absent));
-  // CUB's logical warps of an odd size all name the first one's lanes; the hardware does not mind.
-  if (const Mask outside = active & ~member; outside && !is_from(warp, d, "/cub/"))
-    report(Kind::shuffle_mask, warp, d, first_lane(outside),
-           "lanes " + hex(outside) + " call __syncwarp but are not in its mask " + hex(member));
-  leave_inactive_behind(warp, active);
-  for (Fragment& f : warp.fragments) {
-    if (f.wait != Fragment::Wait::other || f.wait_id != member) continue;
-    f.wait = Fragment::Wait::none;
-    ++f.pc;
-  }
-  on_warp_sync(warp, here);
-  ++warp.current->pc;
-  return Flow::left;
 }
 
 // Selectors.
@@ -388,14 +256,6 @@ void select_activemask(Decoder& decoder, const ptx::Instruction& i, Decoded& out
   out.run = run_activemask;
 }
 
-void select_syncwarp(Decoder& decoder, const ptx::Instruction& i, Decoded& out) {
-  if (!i.has("warp")) return;  // barrier.cpp's
-  expect_operands(decoder, i, 1);
-  out.a = decoder.source(i.operands[0], Type::b32);
-  out.instruction_class = kOther;
-  out.run = run_syncwarp;
-}
-
 }  // namespace
 
 void register_warp() {
@@ -405,7 +265,7 @@ void register_warp() {
   add_selector("redux", select_redux);
   add_selector("elect", select_elect);
   add_selector("activemask", select_activemask);
-  add_selector("bar", select_syncwarp);
+  register_syncwarp();
 }
 
 }  // namespace gradus::emulator

@@ -37,6 +37,10 @@ Type type_of(std::string_view name) {
   return Type::none;
 }
 
+bool is_signed(Type t) { return t == Type::s8 || t == Type::s16 || t == Type::s32 || t == Type::s64; }
+bool is_integer(Type t) { return is_signed(t) || t == Type::u8 || t == Type::u16 || t == Type::u32 || t == Type::u64; }
+bool is_floating(Type t) { return t == Type::f16 || t == Type::bf16 || t == Type::f32 || t == Type::f64; }
+
 bool Instruction::has(std::string_view modifier) const {
   for (const std::string& m : modifiers) {
     if (m == modifier) return true;

@@ -50,6 +50,10 @@ int bytes_of(Type type);
 /// "f32"; and back (none if there is no such type).
 const char* name_of(Type type);
 Type type_of(std::string_view name);
+/// s8 to s64; these and u8 to u64; f16, bf16, f32, f64. Neither packed types nor bits (b32) are any of them.
+bool is_signed(Type type);
+bool is_integer(Type type);
+bool is_floating(Type type);
 
 enum class Space : std::uint8_t { generic, reg, param, global, shared, local, constant };
 
