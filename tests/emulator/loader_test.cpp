@@ -5,6 +5,7 @@
 #include <string>
 
 #include <gradus/kernels/emulator/exec/machine.h>
+#include <gradus/kernels/emulator/exec/memory.h>
 
 using namespace gradus::emulator;
 
@@ -50,7 +51,7 @@ TEST_CASE("loader: operands that are missing or of the wrong kind") {
   check_error(kernel("bra;"), "a branch has one target");
   check_error(kernel("bra %r1;"), "unknown label");
   check_error(kernel("bra nowhere;"), "unknown label");
-  check_error(kernel("wmma [%r1], %r0;"), "missing");
+  check_error(kernel("wmma [%r1], %r0;"), "unsupported instruction");
   check_error(kernel("mov.b64 %rd1, {};"), "parts");
   check_error(kernel("mov.b64 %rd1, {%r1, %r2, %r3};"), "parts");
   check_error(kernel("add.s32 %r1, %r9, 1;"), "%r9");
@@ -70,7 +71,9 @@ TEST_CASE("loader: sizes") {
   check_error(kernel("ld.global.u32 %r1, [t];", ".global .align 4 .b8 t[8589934592];\n"), "out of range");
   std::string many;
   for (int i = 0; i < 9; ++i) many += ".global .align 4 .b8 t" + std::to_string(i) + "[2147483648];\n";
+  const std::uint64_t used = DeviceMemory::instance().used();
   check_error(kernel("", many), "no device memory");
+  CHECK(DeviceMemory::instance().used() == used);                                                     // what had its place is given back
   CHECK(error_of(kernel("ld.shared.u32 %r1, [t];", ".shared .align 4 .b8 t[2147483648];\n")) == "");  // a launch refuses it
   std::string body;
   for (int i = 0; i < 20000; ++i) body += "@%p1 bra L;\n";

@@ -52,7 +52,7 @@ class ModuleLoader {
     for (const auto& [function, handle] : loaded_.handles_)
       table.callees[static_cast<std::size_t>((handle - kFunctionWindow) / kHandleStep)] = {};
     for (std::size_t i = 0; i < loaded_.addresses_.size(); ++i) {
-      if (is_placed_in_memory(loaded_.program_.variables[i])) DeviceMemory::instance().free(loaded_.addresses_[i]);
+      if (is_placed_in_memory(loaded_.program_.variables[i])) DeviceMemory::instance().free_variable(loaded_.addresses_[i]);
     }
   }
 

@@ -74,12 +74,16 @@ void DeviceMemory::register_host(std::uint64_t base, std::uint64_t bytes, std::s
   h.entries[base] = std::move(entry);
 }
 
-DeviceMemory::FreeResult DeviceMemory::free(std::uint64_t base) {
+DeviceMemory::FreeResult DeviceMemory::free(std::uint64_t base) { return release(base, false); }
+DeviceMemory::FreeResult DeviceMemory::free_variable(std::uint64_t base) { return release(base, true); }
+
+DeviceMemory::FreeResult DeviceMemory::release(std::uint64_t base, bool variables_too) {
   Heap& h = heap();
   const auto found = h.entries.find(base);
   if (found == h.entries.end()) return FreeResult::not_an_allocation;
   HeapEntry& entry = found->second;
-  if (entry.kind == AllocationKind::variable || entry.kind == AllocationKind::constant) return FreeResult::not_an_allocation;
+  const bool is_variable = entry.kind == AllocationKind::variable || entry.kind == AllocationKind::constant;
+  if (is_variable && !variables_too) return FreeResult::not_an_allocation;
   if (entry.freed) return FreeResult::already_freed;
   ++h.generation;
   if (!h.holds(base)) {  // registered host memory

@@ -42,6 +42,8 @@ class DeviceMemory {
   std::uint64_t allocate(std::uint64_t bytes, AllocationKind kind, std::string label);
   enum class FreeResult : std::uint8_t { ok, not_an_allocation, already_freed };
   FreeResult free(std::uint64_t base);
+  /// Of a module that goes: free() refuses variables.
+  FreeResult free_variable(std::uint64_t base);
   /// The live allocation that holds the address, or the freed one in quarantine, or null.
   const Allocation* find(std::uint64_t address) const;
   /// The nearest allocation below, for texts: "4 bytes past the end of cudaMalloc #3 (400 bytes)".
@@ -73,6 +75,9 @@ class DeviceMemory {
   bool is_device_page(std::uint64_t address) const;
   /// Likewise of managed and pinned memory.
   bool is_host_page(std::uint64_t address) const;
+
+ private:
+  FreeResult release(std::uint64_t base, bool variables_too);
 };
 
 // For the stream-order check (runtime/order): the global memory that a launch reads and writes, exact to a word (or a byte), neighbours
