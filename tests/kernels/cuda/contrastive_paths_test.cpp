@@ -13,7 +13,7 @@ constexpr Index kDims[] = {124, 252, 380};
 
 Sample masked(Form form, Index rows, Index columns, Index dim) {
   Sample s = random_sample(form, rows, columns_for(form, rows, columns), dim, 0.2, 200);
-  if (form != Form::nt_xent) add_mask(s, 201);
+  if (form != Form::nt_xent && form != Form::supervised) add_mask(s, 201);
   return s;
 }
 
