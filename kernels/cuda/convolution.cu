@@ -183,8 +183,6 @@ __global__ __launch_bounds__(256) void add_channel_bias(T* y, const T* bias, std
 
 // ---- launchers
 
-constexpr std::int64_t kBusy = 128;  // blocks that keep a large device's multiprocessors busy
-
 template <class Tile, class T> std::int64_t tiles_of(const ConvCall<T>& c) {
   return std::int64_t{c.rows + Tile::kRows - 1} / Tile::kRows * c.groups * ((c.pixels + Tile::kColumns - 1) / Tile::kColumns);
 }

@@ -94,7 +94,6 @@ template <class T> __global__ __launch_bounds__(256) void gemm_bias(GemmCall<T> 
 
 // ---- choices: none of them shows in the bits
 
-constexpr std::int64_t kBusy = 128;                  // blocks that keep a large device's multiprocessors busy (H100: 132, A100: 108)
 constexpr std::int64_t kMaxPartialBytes = 32 << 20;  // of scratch for one product
 constexpr std::int64_t kThin = 16;
 

@@ -11,6 +11,7 @@
 namespace gradus::inline v0::cuda {
 
 inline constexpr int kWarp = 32;
+inline constexpr std::int64_t kBusy = 128;  // blocks that keep a large device's multiprocessors busy (H100: 132, A100: 108)
 inline constexpr unsigned kAllLanes = 0xFFFFFFFFu;
 
 /// Starts `kernel` on this thread's stream and reads its launch error. An empty grid starts nothing.

@@ -20,7 +20,6 @@ template <class I> inline constexpr int kShortLoad = sizeof(I) == 4 ? 8 : 1;  //
 template <class I> inline constexpr int kLoad = sizeof(I) == 4 ? 16 : 1;      // and a thread of a long line; beyond 2^31: short code
 inline constexpr int kMinPart = 8192;          // elements that repay a block's overhead: two loads of each thread
 inline constexpr int kMaxParts = 1024;         // of a line: a wave of 8 blocks on each of 128 multiprocessors
-inline constexpr std::int64_t kBusy = 128;     // blocks that leave no multiprocessor of a large device idle (H100: 132)
 inline constexpr int kColumnLanes = 32;        // threads side by side along a row
 inline constexpr unsigned kMaxGrid = 1 << 30;  // blocks of one launch; longer ones are cut
 
